@@ -67,6 +67,7 @@ def faces_from_csv(
     parts = pd.read_csv(path, chunksize=2048, dtype=str, keep_default_na=False, usecols=[c for c in (emotion, pixels, usage) if c is not None])
     try:
         for part in progress_bar(parts, total=lines // 2048 + 1, display=progress, leave=False):
+            if not len(part): break
             faces.append(_csv_faces(part[pixels], n + 2, path, faces[0].shape[1] if faces else None))
             for i, name in enumerate(part[emotion]):
                 if name not in codes: codes[name] = _code(name, vocab, f'{path}, line {n + 2 + i}')
@@ -81,19 +82,41 @@ def faces_from_csv(
 VOTES = dict(neutral='neutral', happiness='happy', surprise='surprise', sadness='sad', anger='angry', disgust='disgust', fear='fear',
              contempt='contempt', unknown='unknown', NF='not_a_face')
 
+def _by_name(names):
+    "For each picture number the votes' row that names it, -1 where none does; unnamed rows (not a face) follow the one before them."
+    number = pd.to_numeric(names.str.extract(r'(\d+)')[0]).to_numpy()
+    named = ~np.isnan(number)
+    place = np.full(int(np.nanmax(number, initial=-1)) + len(names) + 1, -1)
+    place[number[named].astype(int)] = np.flatnonzero(named)
+    for row in np.flatnonzero(~named):
+        after = 0 if row == 0 or not named[row - 1] else int(number[row - 1]) + 1
+        if place[after] < 0: place[after] = row
+    return place
+
 def add_votes(
-    faces:FaceSet, # from a CSV, in the order of fer2013.csv
+    faces:FaceSet, # from a CSV with the rows of fer2013.csv
     path, # fer2013new.csv
-)->FaceSet: # with columns vote_angry … vote_not_a_face
-    "Put the FER+ votes beside the faces; `FerError` where the rows don't belong together."
+)->FaceSet: # with columns vote_angry … vote_not_a_face, all 0 for a face without votes
+    "Put the FER+ votes beside the faces; `FerError` where they don't belong together."
     try: votes = pd.read_csv(path)
     except (OSError, ValueError) as e: raise FerError(f'{path} cannot be read ({e}); it should be fer2013new.csv of FER+') from e
-    missing = [c for c in ('Usage', *VOTES) if c not in votes]
+    missing = [c for c in ('Image name', *VOTES) if c not in votes]
     if missing: raise FerError(f"{path} has no column {', '.join(missing)}; it should be fer2013new.csv of FER+")
-    n = len(faces)
-    if len(votes) < n or not np.array_equal(votes.Usage[:n], faces.table.usage) or faces.table.source.iloc[-1] != f'row {n - 1}':
-        raise FerError(f'the {len(votes)} rows of {path} do not belong to these {n} faces; FER+ goes with fer2013.csv, row by row')
-    columns = {f'vote_{mine}': votes[theirs].to_numpy()[:n] for theirs, mine in VOTES.items()}
+    row = pd.to_numeric(faces.table.source.str.removeprefix('row '), errors='coerce')
+    if row.isna().any(): raise FerError(f'the votes go with a CSV, row by row; these faces come from elsewhere ({faces.table.source.iloc[0]})')
+    emotions = [k for k, v in VOTES.items() if v in faces.vocab]
+    top = np.array([faces.vocab.index(VOTES[k]) for k in emotions])[votes[emotions].to_numpy().argmax(1)]
+    def agreement(at):
+        good = (at >= 0) & (votes[emotions].to_numpy().max(1)[at] > 0)
+        return (top[at] == faces.labels)[good].mean() if good.mean() > .5 else 0.
+    ways = []
+    for place in (np.arange(len(votes)), _by_name(votes['Image name'].astype(str))):
+        place = np.append(place, np.full(max(0, int(row.max()) + 1 - len(place)), -1))
+        ways.append(place[row.astype(int)])
+    at = max(ways, key=agreement)
+    if agreement(at) < .4:
+        raise FerError(f'the {len(votes)} rows of {path} do not belong to these {len(faces)} faces: labels and votes agree for {agreement(at):.0%}; FER+ goes with fer2013.csv')
+    columns = {f'vote_{mine}': np.where(at >= 0, votes[theirs].to_numpy()[at], 0) for theirs, mine in VOTES.items()}
     return FaceSet(faces.pixels, faces.table.assign(**columns), faces.vocab, faces.skipped)
 
 # %% ../nbs/04_sources.ipynb #ea66acff
