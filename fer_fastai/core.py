@@ -101,7 +101,9 @@ def cache_dir(
     except OSError as e: raise FerError(f'cannot make the cache folder {d}: {e.strerror}; set FER_FASTAI_HOME to one that can be written') from e
     return d
 
-# %% ../nbs/00_core.ipynb #71113b93
+# %% ../nbs/00_core.ipynb #b351d57d
+# fastai 2.8 compiles two functions with torch.jit when it is imported, and torch says at each that this is old
+warnings.filterwarnings('ignore', message='.*torch.jit.script.*', category=FutureWarning)
 # 100-megapixel photos are fine; above twice that limit Pillow refuses, and so do we
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
 
