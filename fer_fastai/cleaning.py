@@ -6,12 +6,11 @@
 __all__ = ['RULES', 'rule_exact_duplicate', 'rule_near_duplicate', 'rule_label_conflict', 'rule_blank', 'rule_blurred',
            'rule_not_a_face', 'rule_no_face', 'Audit', 'audit', 'plot_audit', 'save_report', 'json_rows']
 
-# %% ../nbs/05_cleaning.ipynb #c532a7d1
+# %% ../nbs/05_cleaning.ipynb #2a002d06
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, pandas as pd
-from fastprogress.fastprogress import progress_bar
-from .core import FerError, USAGES, write_json, atomic
+from .core import FerError, atomic, progress as bar, write_json
 from .data import FaceSet, duplicate_groups, exact_groups
 
 # %% ../nbs/05_cleaning.ipynb #68c9de7d
@@ -69,7 +68,7 @@ def rule_no_face(faces, threshold, detector=None, progress=True):
         k = max(1, round(96 / p.shape[0]))
         found = detector(np.pad(p.repeat(k, 0).repeat(k, 1), 24, mode='edge'))
         return found[0].score if found else 0.
-    value = np.array([score(p) for p in progress_bar(faces.pixels, display=progress, leave=False)])
+    value = np.array([score(p) for p in bar(faces.pixels, progress)])
     return value, value < threshold, np.full(len(faces), -1)
 
 RULES = dict(exact_duplicate=(rule_exact_duplicate, None), near_duplicate=(rule_near_duplicate, .95), label_conflict=(rule_label_conflict, .95),
@@ -104,7 +103,7 @@ def audit(
         if name not in RULES: raise FerError(f"there is no rule '{name}'; the rules are {', '.join(RULES)}")
     out = {*skip} | (set() if 'vote_not_a_face' in faces.table else {'not_a_face'}) | (set() if no_face or 'no_face' in thresholds else {'no_face'})
     use, found, rows, all_groups = faces.table.usage.to_numpy(), [], [], {}
-    for name in progress_bar([n for n in RULES if n not in out], display=progress, leave=False):
+    for name in bar([n for n in RULES if n not in out], progress):
         rule, threshold = RULES[name]
         threshold = thresholds.get(name, threshold)
         value, broken, group = rule(faces, threshold)

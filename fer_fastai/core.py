@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EMOTIONS', 'ALIASES', 'USAGES', 'FerError', 'label_code', 'usage_name', 'seed_everything', 'atomic', 'write_json',
-           'sha256_of', 'cache_dir', 'NotAPicture', 'read_picture']
+           'sha256_of', 'cache_dir', 'progress', 'NotAPicture', 'open_picture', 'read_picture']
 
 # %% ../nbs/00_core.ipynb #4fd7b3e8
 import contextlib, hashlib, json, os, random, shutil, sys, tempfile, warnings
@@ -101,6 +101,17 @@ def cache_dir(
     except OSError as e: raise FerError(f'cannot make the cache folder {d}: {e.strerror}; set FER_FASTAI_HOME to one that can be written') from e
     return d
 
+# %% ../nbs/00_core.ipynb #41ab6d68
+def progress(
+    items, # what to go through
+    show:bool=True, # show a bar?
+    total:int=None, # number of items, where they have no length
+):
+    "The items, behind fastai's progress bar or plain; the bar goes when it is done."
+    if not show: return items
+    from fastprogress.fastprogress import progress_bar
+    return progress_bar(items, total=total, leave=False)
+
 # %% ../nbs/00_core.ipynb #b351d57d
 # fastai 2.8 compiles two functions with torch.jit when it is imported, and torch says at each that this is old
 warnings.filterwarnings('ignore', message='.*torch.jit.script.*', category=FutureWarning)
@@ -110,20 +121,28 @@ warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
 class NotAPicture(FerError):
     "The file holds no picture at all."
 
-def read_picture(
+def open_picture(
     source, # a path or a binary file
     max_side:int=2048, # larger pictures are reduced to this, pixels
-    name:str=None, # what to call it in messages
-)->np.ndarray: # uint8, [h,w] for grey or [h,w,3] for colour
+)->tuple: # uint8 array, [h,w] for grey or [h,w,3] for colour, and by how much it was reduced (1.0 for not at all)
     "Read a picture upright, in 8 bits, without transparency; `FerError` says why where it can't be read."
-    name = name or str(source)
+    name = getattr(source, 'name', source)
     try:
         with Image.open(source) as im:
+            side = max(im.size)
             im.draft(None, (max_side, max_side))
-            return _plain(im, max_side)
+            a = _plain(im, max_side)
+            return a, side / max(a.shape[:2])
     except FileNotFoundError as e: raise FerError(f'{name} is not there; check the path') from e
     except Image.UnidentifiedImageError as e: raise NotAPicture(f'{name} is not a picture; remove it or give it its right name') from e
     except Exception as e: raise FerError(f'{name} cannot be read as a picture ({e}); replace or remove it') from e
+
+def read_picture(
+    source, # a path or a binary file
+    **kwargs, # for `open_picture`
+)->np.ndarray: # uint8, [h,w] for grey or [h,w,3] for colour
+    "`open_picture` without the scale."
+    return open_picture(source, **kwargs)[0]
 
 # %% ../nbs/00_core.ipynb #feca231e
 def _plain(im, max_side):

@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['UNITS', 'draw_units', 'draw_identity', 'draw_face', 'draw_faces']
 
-# %% ../nbs/02_demo.ipynb #6fde2a15
+# %% ../nbs/02_demo.ipynb #e418951e
 import math
 import numpy as np
-from fastprogress.fastprogress import progress_bar
 from PIL import Image, ImageDraw, ImageFilter
-from .core import EMOTIONS, FerError
+from .core import EMOTIONS, FerError, progress as bar
 
 # %% ../nbs/02_demo.ipynb #f871cdd7
 # unit: 1/2 inner/outer brow raised, 4 brow lowered, 5 upper lid raised, 6 cheek raised, 7 lids tight, 9 nose wrinkled,
@@ -42,15 +41,18 @@ def draw_identity(rng)->dict:
         skin=skin, hair=rng.uniform(15, min(skin - 35, 140)), lips=skin * rng.uniform(.55, .78), wide=rng.uniform(.58, .70),
         high=rng.uniform(.80, .95), eye_x=rng.uniform(.24, .30), eye_y=rng.uniform(-.22, -.12), eye=rng.uniform(.85, 1.2),
         brow=rng.uniform(.035, .075), nose=rng.uniform(.16, .24), mouth=rng.uniform(.19, .26), mouth_y=rng.uniform(.40, .48),
-        hairline=rng.uniform(-.75, -.5), long=rng.random() < .4, glasses=rng.random() < .12, beard=rng.random() < .12)
+        hairline=rng.uniform(-.75, -.5), clothes=rng.uniform(15, 235), long=rng.random() < .4, glasses=rng.random() < .12, beard=rng.random() < .12)
 
 class _Canvas:
     "Draws in face coordinates onto a grey picture."
     def __init__(self, size, rng):
         self.n, self.im = size, Image.new('L', (size, size), int(rng.uniform(20, 220)))
         self.d = ImageDraw.Draw(self.im)
-        self.scale, turn = size * rng.uniform(.47, .56), math.radians(rng.normal(0, 6))
-        self.yaw, self.at = rng.normal(0, .10), size * (.5 + rng.normal(0, .025, 2)) + [0, size * .03]
+        for _ in range(5):                                             # a background
+            x, y, rx, ry = rng.uniform(-.2, 1.2, 2).tolist() + rng.uniform(.12, .5, 2).tolist()
+            self.d.polygon([tuple(q) for q in _ellipse(x, y, rx, ry, int(rng.integers(3, 9))) * size], fill=int(rng.uniform(10, 240)))
+        self.scale, turn = size * rng.uniform(.46, .57), math.radians(rng.normal(0, 7))
+        self.yaw, self.at = rng.normal(0, .11), size * (.5 + rng.normal(0, .03, 2)) + [0, size * .03]
         self.rot = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     def to_pixels(self, pts, depth=1.):
         p = np.array(pts, dtype=float).reshape(-1, 2)
@@ -70,11 +72,12 @@ def _arc(left, mid, right, n=13):
     (x0, y0), (x1, y1) = left, right
     return np.stack([x0 + (x1 - x0) * t, y0 + (y1 - y0) * t + (mid - (y0 + y1) / 2) * 4 * t * (1 - t)], 1)
 
-# %% ../nbs/02_demo.ipynb #9cbc05b2
+# %% ../nbs/02_demo.ipynb #7835ccd7
 def _head(c, p):
     "Hair, neck, head, ears."
     if p['long']: c.fill(_ellipse(0, -.05, p['wide'] + .17, p['high'] + .12), p['hair'], .2)
-    c.fill([(-.27, .5), (.27, .5), (.36, 1.3), (-.36, 1.3)], p['skin'] * .82, .3)
+    c.fill(_ellipse(0, 1.45, .95, .55), p['clothes'], .2)
+    c.fill([(-.27, .5), (.27, .5), (.30, 1.05), (-.30, 1.05)], p['skin'] * .82, .3)
     c.fill(_ellipse(0, -.18, p['wide'] + .06, p['high'] - .08), p['hair'], .4)
     for s in (-1, 1): c.fill(_ellipse(s * p['wide'], -.05, .07, .15), p['skin'] * .88, .1)
     t = np.linspace(0, 2 * np.pi, 40)
@@ -168,5 +171,5 @@ def draw_faces(
     part = np.arange(n) // len(EMOTIONS) % 7
     usages = np.select([part < 5, part == 5], ['Training', 'PublicTest'], 'PrivateTest')
     rngs = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(n))
-    rows = zip(progress_bar(labels, display=progress, leave=False), rngs)
+    rows = zip(bar(labels, progress), rngs)
     return np.stack([draw_face(EMOTIONS[k], r, size) for k, r in rows]), labels, usages

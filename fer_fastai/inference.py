@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['prepare', 'Predictor']
 
-# %% ../nbs/12_inference.ipynb #4001866c
+# %% ../nbs/12_inference.ipynb #1ef472da
 from pathlib import Path
 import numpy as np, torch
-from fastprogress.fastprogress import progress_bar
 from PIL import Image
-from .core import FerError, read_picture
+from .core import FerError, open_picture, progress as bar
 from .faces import FaceDetector, crop_face, fit_crop, is_crop
 from .model import load_model
 
@@ -50,7 +49,7 @@ class Predictor:
     )->np.ndarray: # float32 [n,c], rows sum to 1
         "The probabilities of each class for each crop."
         out = [np.zeros((0, len(self.vocab)), dtype=np.float32)]
-        for i in progress_bar(range(0, len(crops), batch_size), display=progress, leave=False):
+        for i in bar(range(0, len(crops), batch_size), progress):
             with torch.inference_mode(): out.append(self.model(prepare(crops[i:i + batch_size], self.contract).to(self.device)).softmax(1).cpu().numpy())
         return np.concatenate(out)
 
@@ -58,15 +57,17 @@ class Predictor:
         picture, # a path, an open binary file, or a uint8 array [h,w] or [h,w,3]
         which:str='all', # faces, or the 'largest'
         crop:str='auto', # find faces: 'always', 'never', or 'auto' for what is no small square crop
-    )->list: # of (box or None, crop)
+    )->list: # of (`Face` in the picture's own pixels, or None; crop)
         "The faces of a picture, uint8 crops as the model was trained on."
-        a = picture if isinstance(picture, np.ndarray) else read_picture(picture)
+        a, scale = (picture, 1.) if isinstance(picture, np.ndarray) else open_picture(picture)
         if a.dtype != np.uint8 or a.ndim not in (2, 3) or a.ndim == 3 and a.shape[2] != 3 or not a.size:
             raise FerError(f'an array of shape {a.shape} and type {a.dtype} is no picture; give uint8 [h,w] or [h,w,3]')
-        if min(a.shape[:2]) < 8: raise FerError(f'a picture of {a.shape[1]}×{a.shape[0]} pixels is too small')
+        if min(a.shape[:2]) < 8: raise FerError(f"{'the array' if a is picture else picture} has {a.shape[1]}×{a.shape[0]} pixels, too few for a face; give a larger picture")
         if crop == 'never' or crop == 'auto' and is_crop(a): return [(None, fit_crop(a))]
         self.detector = self.detector or FaceDetector()
-        return [(f, crop_face(a, f)) for f in self.detector(a)[:1 if which == 'largest' else None]]
+        found = self.detector(a)[:1 if which == 'largest' else None]
+        full = lambda f: f._replace(**{k: round(getattr(f, k) * scale) for k in ('x', 'y', 'width', 'height')}, eyes=tuple((x * scale, y * scale) for x, y in f.eyes))
+        return [(full(f), crop_face(a, f)) for f in found]
 
     def __call__(self,
         picture, # as for `faces`

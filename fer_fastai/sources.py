@@ -6,12 +6,11 @@
 __all__ = ['USAGE_WORDS', 'VOTES', 'PICTURES', 'MAX_UNPACKED', 'KAGGLE', 'TRAINING_COUNTS', 'faces_from_csv', 'add_votes',
            'faces_from_folder', 'read_faces']
 
-# %% ../nbs/04_sources.ipynb #2b710c7e
+# %% ../nbs/04_sources.ipynb #15a72065
 import hashlib, re, tempfile, warnings, zipfile
 from pathlib import Path
 import numpy as np, pandas as pd
-from fastprogress.fastprogress import progress_bar
-from .core import EMOTIONS, USAGES, FerError, NotAPicture, cache_dir, label_code, read_picture, sha256_of
+from .core import EMOTIONS, USAGES, FerError, NotAPicture, cache_dir, label_code, progress as bar, read_picture, sha256_of
 from .data import FaceSet, load_faces, save_faces
 from .demo import draw_faces
 from .faces import FaceDetector, crop_face, fit_crop, is_crop
@@ -66,7 +65,7 @@ def faces_from_csv(
     with open(path, 'rb') as f: lines = sum(block.count(b'\n') for block in iter(lambda: f.read(1 << 20), b''))
     parts = pd.read_csv(path, chunksize=2048, dtype=str, keep_default_na=False, usecols=[c for c in (emotion, pixels, usage) if c is not None])
     try:
-        for part in progress_bar(parts, total=lines // 2048 + 1, display=progress, leave=False):
+        for part in bar(parts, progress, lines // 2048 + 1):
             if not len(part): break
             faces.append(_csv_faces(part[pixels], n + 2, path, faces[0].shape[1] if faces else None))
             for i, name in enumerate(part[emotion]):
@@ -161,7 +160,7 @@ def faces_from_folder(
     if not rows: raise FerError(f'{root} has no class folders with pictures; make one per class: {", ".join(vocab)}')
     skipped = [dict(source=str(p.relative_to(root)), reason='not a picture by its name') for p in other]
     crops, table = [], []
-    for path, label, usage in progress_bar(rows, display=progress, leave=False):
+    for path, label, usage in bar(rows, progress):
         source = str(path.relative_to(root))
         try: picture = read_picture(path)
         except NotAPicture as e:

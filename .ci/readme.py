@@ -1,0 +1,21 @@
+"Write README.md from nbs/index.ipynb, its kept outputs included; with --check, only say whether it is up to date."
+import sys
+from pathlib import Path
+import nbformat
+from nbconvert import MarkdownExporter
+from traitlets.config import Config
+
+root = Path(__file__).parents[1]
+config = Config()
+config.TagRemovePreprocessor.remove_input_tags = {'hide_input'}
+config.TagRemovePreprocessor.remove_cell_tags = {'hide_cell'}
+config.TagRemovePreprocessor.enabled = True
+nb = nbformat.read(root/'nbs/index.ipynb', as_version=4)
+text, resources = MarkdownExporter(config=config).from_notebook_node(nb, {'output_files_dir': 'nbs/images', 'unique_key': 'index'})
+text = '\n'.join(line.rstrip() for line in text.replace('](../', '](').splitlines()).strip() + '\n'
+while '\n\n\n' in text: text = text.replace('\n\n\n', '\n\n')
+files = {root/'README.md': text.encode()} | {root/k: v for k, v in resources['outputs'].items()}
+stale = [str(f.relative_to(root)) for f, data in files.items() if not f.exists() or f.read_bytes() != data]
+if '--check' in sys.argv: sys.exit(f"not what nbs/index.ipynb gives: {', '.join(stale)}; run python .ci/readme.py" if stale else 0)
+for old in (root/'nbs/images').glob('index_*.png'): old.unlink()
+for f, data in files.items(): f.parent.mkdir(parents=True, exist_ok=True); f.write_bytes(data)
