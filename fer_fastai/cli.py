@@ -19,7 +19,7 @@ def command(f):
         act = f(parser)
         args = parser.parse_args(argv)
         try: code = act(args) or 0
-        except FerError as e: code = f'{f.__name__}: {e}'
+        except FerError as e: code = f"{f.__name__}: {str(e).rpartition(chr(10))[2].strip()}"      # fastai puts the callback's name on a line before
         except KeyboardInterrupt: code = f'{f.__name__}: stopped'
         except BrokenPipeError: code = 1
         except OSError as e: code = f"{f.__name__}: {e.strerror or e}{f': {e.filename}' if e.filename else ''}"
@@ -137,7 +137,7 @@ def fer_clean(parser):
 def _clean(args):
     from fer_fastai.cleaning import audit, save_report
     from fer_fastai.core import atomic
-    from fer_fastai.data import check_folder, save_faces
+    from fer_fastai.data import check_folder, write_faces
     thresholds = {}
     for t in args.threshold:
         try: thresholds[t.partition('=')[0]] = float(t.partition('=')[2])
@@ -147,7 +147,7 @@ def _clean(args):
     a = audit(faces, args.skip, args.no_face, tuple(faces.table.usage.unique()) if args.all_usages else ('Training',), sys.stdout.isatty(), **thresholds)
     left = a.clean()
     with atomic(args.out, folder=True) as tmp:
-        save_faces(left, tmp)
+        write_faces(left, tmp)
         save_report(a, tmp)
     print(a.summary.to_string(index=False, na_rep=''))
     print(f"\n{len(faces)} faces, {len(left)} left; {args.out}/audit.png shows what each rule found")

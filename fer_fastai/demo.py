@@ -28,9 +28,9 @@ def draw_units(
     rng, # a NumPy generator
 )->dict: # unit → strength, 0 where absent
     "The action units of one face showing `emotion`."
-    au = {k: max(0., rng.normal(0, .06)) for k in (1, 2, 4, 5, 6, 7, 9, 10, 12, 15, 20, 23, 25, 26)}
-    strength = rng.uniform(.55, 1.)
-    for k, v in UNITS[emotion].items(): au[k] += v * strength * rng.uniform(.75, 1.1)
+    au = {k: max(0., rng.normal(0, .04)) for k in (1, 2, 4, 5, 6, 7, 9, 10, 12, 15, 20, 23, 25, 26)}
+    strength = rng.uniform(.8, 1.15)
+    for k, v in UNITS[emotion].items(): au[k] += v * strength * rng.uniform(.85, 1.1)
     return au
 
 # %% ../nbs/02_demo.ipynb #da8e13e8
@@ -51,7 +51,7 @@ class _Canvas:
         for _ in range(5):                                             # a background
             x, y, rx, ry = rng.uniform(-.2, 1.2, 2).tolist() + rng.uniform(.12, .5, 2).tolist()
             self.d.polygon([tuple(q) for q in _ellipse(x, y, rx, ry, int(rng.integers(3, 9))) * size], fill=int(rng.uniform(10, 240)))
-        self.scale, turn = size * rng.uniform(.46, .57), math.radians(rng.normal(0, 7))
+        self.scale, turn = size * rng.uniform(.48, .57), math.radians(rng.normal(0, 5))
         self.yaw, self.at = rng.normal(0, .11), size * (.5 + rng.normal(0, .03, 2)) + [0, size * .03]
         self.rot = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     def to_pixels(self, pts, depth=1.):
@@ -151,12 +151,12 @@ def draw_face(
     p, au = draw_identity(rng), draw_units(emotion, rng)
     c = _Canvas(4 * size, rng)
     _head(c, p); _nose(c, p, au); _eyes(c, p, au); _mouth(c, p, au)
-    im = c.im.filter(ImageFilter.GaussianBlur(4 * size / 48 * rng.uniform(.3, 1.))).resize((size, size), Image.Resampling.BOX)
+    im = c.im.filter(ImageFilter.GaussianBlur(4 * size / 48 * rng.uniform(.3, .7))).resize((size, size), Image.Resampling.BOX)
     y, x = np.mgrid[-1:1:size * 1j, -1:1:size * 1j]
     way = rng.uniform(0, 2 * np.pi)
-    light = 1 + rng.uniform(0, .45) * (x * math.cos(way) + y * math.sin(way))
-    a = (np.asarray(im, dtype=float) * light - 128) * rng.uniform(.6, 1.1) + 128 + rng.normal(0, 14)
-    return np.clip(a + rng.normal(0, rng.uniform(1, 9), a.shape), 0, 255).astype(np.uint8)
+    light = 1 + rng.uniform(0, .35) * (x * math.cos(way) + y * math.sin(way))
+    a = (np.asarray(im, dtype=float) * light - 128) * rng.uniform(.75, 1.15) + 128 + rng.normal(0, 10)
+    return np.clip(a + rng.normal(0, rng.uniform(1, 7), a.shape), 0, 255).astype(np.uint8)
 
 # %% ../nbs/02_demo.ipynb #2d57efb0
 def draw_faces(
