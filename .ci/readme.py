@@ -1,5 +1,5 @@
 "Write README.md from nbs/index.ipynb, its kept outputs included; with --check, only say whether it is up to date."
-import sys
+import re, sys
 from pathlib import Path
 import nbformat
 from nbconvert import MarkdownExporter
@@ -12,7 +12,8 @@ config.TagRemovePreprocessor.remove_cell_tags = {'hide_cell'}
 config.TagRemovePreprocessor.enabled = True
 nb = nbformat.read(root/'nbs/index.ipynb', as_version=4)
 text, resources = MarkdownExporter(config=config).from_notebook_node(nb, {'output_files_dir': 'nbs/images', 'unique_key': 'index'})
-text = '\n'.join(line.rstrip() for line in text.replace('](../', '](').splitlines()).strip() + '\n'
+text = re.sub(r'\]\((?!https?:|#|nbs/images)(\.\./)?', lambda m: '](' if m[1] else '](nbs/', text)        # links as seen from the root
+text = '\n'.join(line.rstrip() for line in text.splitlines()).strip() + '\n'
 while '\n\n\n' in text: text = text.replace('\n\n\n', '\n\n')
 files = {root/'README.md': text.encode()} | {root/k: v for k, v in resources['outputs'].items()}
 stale = [str(f.relative_to(root)) for f, data in files.items() if not f.exists() or f.read_bytes() != data]
