@@ -34,11 +34,14 @@ def _source(parser):
     parser.add_argument('source', metavar='SOURCE', help=SOURCE)
     parser.add_argument('--vocab', metavar='A,B,…', type=lambda s: tuple(s.split(',')), help='the classes in the order of their codes (default: the seven of FER2013)')
     parser.add_argument('--crop', choices=('auto', 'always', 'never'), default='auto', help='find faces in the pictures of a folder: auto does it for all but small square ones')
+    parser.add_argument('--which', choices=('largest', 'all'), default='largest', help='of several faces in a picture of a folder')
+    parser.add_argument('--face-size', type=int, metavar='PX', default=48, help='side of the crops that are cut out of a folder of pictures (default: 48, as FER2013)')
 
 def _read(args, vocab=None, **kwargs):
     from fer_fastai.sources import read_faces
     plain = Path(args.source).is_file() and args.source.lower().endswith('.csv')
-    faces = read_faces(args.source, vocab=args.vocab or vocab or EMOTIONS, progress=sys.stdout.isatty(), **({} if plain else dict(crop=args.crop)), **kwargs)
+    if not 8 <= args.face_size <= 1024: raise FerError(f'--face-size {args.face_size}: give 8 to 1024 pixels')
+    faces = read_faces(args.source, vocab=args.vocab or vocab or EMOTIONS, progress=sys.stdout.isatty(), **({} if plain else dict(crop=args.crop, which=args.which, size=args.face_size)), **kwargs)
     for s in faces.skipped[:5]: print(f"skipped {s['source']}: {s['reason']}", file=sys.stderr)
     if len(faces.skipped) > 5: print(f'… {len(faces.skipped)} pictures skipped in all', file=sys.stderr)
     return faces

@@ -63,11 +63,11 @@ class Predictor:
         if a.dtype != np.uint8 or a.ndim not in (2, 3) or a.ndim == 3 and a.shape[2] != 3 or not a.size:
             raise FerError(f'an array of shape {a.shape} and type {a.dtype} is no picture; give uint8 [h,w] or [h,w,3]')
         if min(a.shape[:2]) < 8: raise FerError(f"{'the array' if a is picture else picture} has {a.shape[1]}×{a.shape[0]} pixels, too few for a face; give a larger picture")
-        if crop == 'never' or crop == 'auto' and is_crop(a): return [(None, fit_crop(a))]
+        if crop == 'never' or crop == 'auto' and is_crop(a): return [(None, fit_crop(a, self.contract['crop']))]
         self.detector = self.detector or FaceDetector()
         found = self.detector(a)[:1 if which == 'largest' else None]
         full = lambda f: f._replace(**{k: round(getattr(f, k) * scale) for k in ('x', 'y', 'width', 'height')}, eyes=tuple((x * scale, y * scale) for x, y in f.eyes))
-        return [(full(f), crop_face(a, f)) for f in found]
+        return [(full(f), crop_face(a, f, self.contract['crop'])) for f in found]
 
     def __call__(self,
         picture, # as for `faces`

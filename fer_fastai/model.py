@@ -6,8 +6,8 @@
 __all__ = ['HEADS', 'FORMAT', 'CONTRACT', 'create_backbone', 'create_head', 'create_model', 'model_splitter', 'write_weights',
            'save_model', 'open_weights', 'load_model']
 
-# %% ../nbs/07_model.ipynb #946d7599
-import json
+# %% ../nbs/07_model.ipynb #8bee5d7c
+import json, sys
 from pathlib import Path
 import torch, torchvision
 from safetensors import SafetensorError, safe_open
@@ -39,7 +39,7 @@ def _imagenet(arch):
     "A torchvision model with its default ImageNet weights, through torchvision's own loading."
     weights = torchvision.models.get_model_weights(arch).DEFAULT
     file = Path(get_dir())/'checkpoints'/weights.url.rpartition('/')[2]
-    try: state = weights.get_state_dict(progress=False, check_hash=True)
+    try: state = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
     except Exception as e:
         raise FerError(f"ImageNet weights for {arch} can't be fetched from {weights.url} ({e}); put that file at {file}, "
                        "or train from scratch with pretrained=False (--no-pretrained)") from e
@@ -91,9 +91,9 @@ def create_model(
 
 def model_splitter(model): return [list(model[0].parameters()), list(model[1].parameters())]
 
-# %% ../nbs/07_model.ipynb #970c40e7
+# %% ../nbs/07_model.ipynb #16d09fe1
 FORMAT = 'fer_fastai model 1'
-CONTRACT = dict(vocab=list, arch=str, head=str, size=int, resize=int, channels=str, mean=list, std=list, data=str)
+CONTRACT = dict(vocab=list, arch=str, head=str, crop=int, size=int, resize=int, channels=str, mean=list, std=list, data=str)
 
 def write_weights(
     state:dict, # tensors by name
@@ -134,7 +134,7 @@ def load_model(
         contract = json.loads(meta['contract'])
         wrong = [k for k, t in CONTRACT.items() if not isinstance(contract[k], t)]
         if wrong: raise ValueError(f"{', '.join(wrong)} of another type")
-        if contract['head'] not in HEADS or contract['channels'] != 'grey x 3' or not 0 < contract['size'] <= contract['resize'] <= 4096 or len(contract['mean']) != 3:
+        if contract['head'] not in HEADS or contract['channels'] != 'grey x 3' or not 0 < contract['size'] <= contract['resize'] <= 4096 or not 8 <= contract['crop'] <= 1024 or len(contract['mean']) != 3:
             raise ValueError('values out of range')
         model = create_model(contract['arch'], len(contract['vocab']), False, contract['head'])
         model.load_state_dict(state)

@@ -227,7 +227,7 @@ def _fit(learn, recipe, out, faces, say):
         config = json.loads((out/'config.json').read_text(encoding='utf-8'))
         if not recipe.lr: recipe = recipe.but(lr=suggested)
         write_json(out/'config.json', config | dict(recipe=asdict(recipe), lr_suggested=suggested))
-    contract = dict(vocab=list(faces.vocab), arch=recipe.arch, head=recipe.head, size=recipe.size, resize=recipe.resize, channels='grey x 3',
+    contract = dict(vocab=list(faces.vocab), arch=recipe.arch, head=recipe.head, crop=faces.pixels.shape[1], size=recipe.size, resize=recipe.resize, channels='grey x 3',
                     mean=list(imagenet_stats[0]), std=list(imagenet_stats[1]), data=faces.fingerprint, recipe=recipe.name)
     keeper, done = RunKeeper(out, recipe, contract, history, say), len(history)
     if done < recipe.epochs and not keeper.stop_now():
