@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['paper_sgd', 'macro_f1', 'build_learner', 'OneCycle']
 
-# %% ../nbs/08_learner.ipynb #1ef83881
+# %% ../nbs/08_learner.ipynb #ef80bcdc
 from functools import partial
+from .model import create_model, model_splitter
 import numpy as np
 from fastai.callback.schedule import ParamScheduler
 from fastai.learner import Learner
@@ -15,7 +16,6 @@ from fastai.metrics import accuracy, skm_to_fastai
 from fastai.optimizer import SGD
 from fastcore.meta import delegates
 from sklearn.metrics import f1_score
-from .model import create_model, model_splitter
 
 # %% ../nbs/08_learner.ipynb #220cbb30
 def paper_sgd(

@@ -6,18 +6,18 @@
 __all__ = ['RECIPES', 'Recipe', 'recipe_from', 'save_checkpoint', 'load_checkpoint', 'EpochSeed', 'RunKeeper', 'find_lr',
            'build_for', 'train', 'record']
 
-# %% ../nbs/11_training.ipynb #477662d8
+# %% ../nbs/11_training.ipynb #7297e345
 import json, os, platform, time
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
+from .core import FerError, atomic, seed_everything, write_json
 import numpy as np, pandas as pd
 import random, torch
 from fastai.callback.core import Callback, CancelFitException
 from fastai.losses import CrossEntropyLossFlat
 from fastai.vision.core import imagenet_stats
 from . import __version__
-from .core import FerError, atomic, seed_everything, write_json
 from .data import FaceSet, exact_groups
 from .dataloaders import face_rows, get_dls
 from .evaluation import evaluate, plot_confusion, plot_curves, plot_mistakes
