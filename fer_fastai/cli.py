@@ -121,8 +121,8 @@ def _eval(args):
     part = faces.usage(*usages)
     m = evaluate(predictor.probabilities(part.pixels, progress=sys.stdout.isatty()), part.labels, part.vocab)
     name = usage_name(usages)
-    print(metrics_text(m, name))
     if args.json: write_json(args.json, dict(usage=name, source=args.source, fingerprint=part.fingerprint, model=predictor.contract.get('recipe'), **m))
+    print(metrics_text(m, name))
 
 # %% ../nbs/13_cli.ipynb #ab360079
 @command
