@@ -53,7 +53,7 @@ def fer_train(parser):
     _source(parser)
     add = parser.add_argument
     add('--out', metavar='RUN', required=True, help='the run folder to make')
-    add('--recipe', metavar='NAME', help="paper, paper_simple_head, paper_frozen, demo, or a JSON file (default: paper; demo for the drawn faces)")
+    add('--recipe', metavar='NAME', help="paper, paper_simple_head, paper_frozen, scratch, demo, or a JSON file (default: paper; scratch with --no-pretrained; demo for the drawn faces)")
     add('--epochs', type=int, metavar='N', help='length of the one cycle')
     add('--size', type=int, metavar='PX', help="side of the network's input; faces are enlarged to 8/7 of it and cropped")
     add('--batch-size', type=int, metavar='N', help='faces in a batch')
@@ -82,7 +82,7 @@ def _recipe(args):
     for k in ('epochs', 'size', 'batch_size'):
         if changes.get(k, 1) < 1: raise FerError(f"--{k.replace('_', '-')} {changes[k]}: give a number from 1")
     if not (args.recipe or changes) and args.resume and Path(args.out).exists(): return None
-    name = args.recipe or ('demo' if args.source.startswith('demo') else 'paper')
+    name = args.recipe or ('demo' if args.source.startswith('demo') else 'scratch' if args.pretrained is False else 'paper')
     if name.endswith('.json'):
         try: recipe = recipe_from(json.loads(Path(name).read_text(encoding='utf-8')))
         except (OSError, ValueError) as e: raise FerError(f'{name} is no recipe ({e}); give a name or a JSON file') from e
@@ -94,6 +94,7 @@ def _train(args):
     from fer_fastai.evaluation import metrics_text
     from fer_fastai.training import record, train
     recipe = _recipe(args)
+    if recipe: print(f'recipe {recipe.name}: {recipe.why}', flush=True)
     result = train(_read(args), recipe, args.out, args.resume, source=args.source, progress=sys.stdout.isatty(), say=functools.partial(print, flush=True))
     for name, m in result['figures'].items(): print('\n' + metrics_text(m, name))
     if args.source.startswith('demo'): print('\nThese are drawn faces: the figures show that the program works, and nothing about people.')
