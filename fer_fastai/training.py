@@ -68,7 +68,7 @@ def recipe_from(
         kind = type(known[k].default)
         if kind is tuple and isinstance(v, list): data = data | {k: tuple(v)}
         elif not isinstance(v, kind) and not (kind is float and isinstance(v, int)): raise FerError(f"the recipe's {k} is {v!r}, which is no {kind.__name__}")
-    return Recipe(**data)
+    return Recipe(**dict(name='own', why="a recipe of one's own") | data)
 
 RECIPES = {r.name: r for r in (
     Recipe(),
