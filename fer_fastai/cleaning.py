@@ -6,11 +6,11 @@
 __all__ = ['RULES', 'rule_exact_duplicate', 'rule_near_duplicate', 'rule_label_conflict', 'rule_blank', 'rule_blurred',
            'rule_not_a_face', 'rule_no_face', 'Audit', 'audit', 'plot_audit', 'save_report', 'json_rows']
 
-# %% ../nbs/05_cleaning.ipynb #2a002d06
+# %% ../nbs/05_cleaning.ipynb #458877ea
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, pandas as pd
-from .core import FerError, atomic, progress as bar, write_json
+from .core import FerError, atomic, progress as bar, save_figure, write_json
 from .data import FaceSet, duplicate_groups, exact_groups
 
 # %% ../nbs/05_cleaning.ipynb #68c9de7d
@@ -153,16 +153,13 @@ def save_report(
     folder, # where to
 ):
     "Write audit.csv, audit.json and audit.png."
-    import matplotlib.pyplot as plt
     folder = Path(folder)
     left = audit.clean()
     with atomic(folder/'audit.csv') as f: audit.findings.to_csv(f, index=False)
     write_json(folder/'audit.json', dict(
         faces=len(audit.faces), left=len(left), fingerprint=audit.faces.fingerprint, fingerprint_left=left.fingerprint, vocab=audit.faces.vocab,
         rules={r['rule']: {k: v for k, v in r.items() if k != 'rule'} for r in json_rows(audit.summary)}, skipped=audit.faces.skipped))
-    fig = plot_audit(audit)
-    with atomic(folder/'audit.png') as f: fig.savefig(f, dpi=110)
-    plt.close(fig)
+    save_figure(plot_audit(audit), folder/'audit.png')
 
 def json_rows(table):
     "The rows of a table as what JSON can hold."

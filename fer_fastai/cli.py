@@ -39,9 +39,8 @@ def _source(parser):
 
 def _read(args, vocab=None, **kwargs):
     from fer_fastai.sources import read_faces
-    plain = Path(args.source).is_file() and args.source.lower().endswith('.csv')
     if not 8 <= args.face_size <= 1024: raise FerError(f'--face-size {args.face_size}: give 8 to 1024 pixels')
-    faces = read_faces(args.source, vocab=args.vocab or vocab or EMOTIONS, progress=sys.stdout.isatty(), **({} if plain else dict(crop=args.crop, which=args.which, size=args.face_size)), **kwargs)
+    faces = read_faces(args.source, vocab=args.vocab or vocab or EMOTIONS, progress=sys.stdout.isatty(), crop=args.crop, which=args.which, size=args.face_size, **kwargs)
     for s in faces.skipped[:5]: print(f"skipped {s['source']}: {s['reason']}", file=sys.stderr)
     if len(faces.skipped) > 5: print(f'… {len(faces.skipped)} pictures skipped in all', file=sys.stderr)
     return faces

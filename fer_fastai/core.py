@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EMOTIONS', 'ALIASES', 'USAGES', 'FerError', 'label_code', 'usage_name', 'seed_everything', 'atomic', 'write_json',
-           'sha256_of', 'cache_dir', 'progress', 'NotAPicture', 'open_picture', 'read_picture']
+           'save_figure', 'sha256_of', 'cache_dir', 'progress', 'NotAPicture', 'open_picture', 'read_picture']
 
 # %% ../nbs/00_core.ipynb #4fd7b3e8
 import contextlib, hashlib, json, os, random, shutil, sys, tempfile, warnings
@@ -82,6 +82,15 @@ def write_json(
 ):
     "Write `data` to `path` as indented JSON, whole or not at all."
     with atomic(path) as f: f.write_text(json.dumps(data, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+
+def save_figure(
+    fig, # a Matplotlib figure
+    path, # the PNG
+):
+    "Write a figure, whole or not at all, and close it."
+    import matplotlib.pyplot as plt
+    with atomic(path) as f: fig.savefig(f, dpi=110)
+    plt.close(fig)
 
 def sha256_of(
     path, # a file

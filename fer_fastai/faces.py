@@ -104,7 +104,12 @@ class FaceDetector:
             faces.append(Face(b.origin_x, b.origin_y, b.width, b.height, round(f.categories[0].score, 4), tuple(eyes)))
         return sorted(faces, key=lambda f: -f.width * f.height)
 
-# %% ../nbs/03_faces.ipynb #35485065
+# %% ../nbs/03_faces.ipynb #681a3f8a
+def _square(im, x, y, side, size):
+    "The square of this side at (x, y) of a grey PIL picture, `size` pixels wide."
+    how = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
+    return np.asarray(im.resize((size, size), how, (x, y, x + side, y + side)))
+
 def crop_face(
     picture:np.ndarray, # uint8 [h,w] or [h,w,3]
     face:Face, # where in it
@@ -122,7 +127,7 @@ def crop_face(
     (x0, y0), (x1, y1) = face.eyes
     if align: im = im.rotate(math.degrees(math.atan2(y1 - y0, x1 - x0)), Image.Resampling.BILINEAR)
     start = half - side / 2
-    return np.asarray(im.resize((size, size), Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC, (start, start, start + side, start + side)))
+    return _square(im, start, start, side, size)
 
 # %% ../nbs/03_faces.ipynb #9651a369
 def fit_crop(
@@ -133,8 +138,7 @@ def fit_crop(
     im = Image.fromarray(picture).convert('L')
     if im.size == (size, size): return np.asarray(im)
     side = min(im.size)
-    x, y = (im.width - side) / 2, (im.height - side) / 2
-    return np.asarray(im.resize((size, size), Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC, (x, y, x + side, y + side)))
+    return _square(im, (im.width - side) / 2, (im.height - side) / 2, side, size)
 
 def is_crop(
     picture:np.ndarray, # uint8 [h,w] or [h,w,3]

@@ -241,12 +241,13 @@ def read_faces(
 
 def _cached_file(path, vocab, cache, progress, **kwargs):
     "A CSV or zip, from the cache if the same bytes were read before in the same way."
+    with open(path, 'rb') as f: zipped = f.read(2) == b'PK' or path.suffix.lower() == '.zip'
+    if not zipped: kwargs = {}                     # they are for folders
     key = hashlib.sha256(repr((sha256_of(path), vocab, sorted(kwargs.items()), 1)).encode()).hexdigest()[:16]
     if cache:
         try: return load_faces(cache_dir('faces')/key)
         except FerError: pass                      # not there, or damaged: read it again
-    with open(path, 'rb') as f: start = f.read(4)
-    if start[:2] == b'PK' or path.suffix.lower() == '.zip':
+    if zipped:
         with tempfile.TemporaryDirectory() as t:
             _unzip(path, t)
             faces = _from_folder(Path(t), vocab, progress, **kwargs)

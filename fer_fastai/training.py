@@ -11,7 +11,7 @@ import json, os, platform, time
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
-from .core import FerError, atomic, seed_everything, write_json
+from .core import FerError, atomic, save_figure, seed_everything, write_json
 import numpy as np, pandas as pd
 import random, torch
 from fastai.callback.core import Callback, CancelFitException
@@ -178,8 +178,7 @@ def find_lr(
     ax.plot(learn.recorder.lrs[:-5], [float(l) for l in learn.recorder.losses[:-5]], color='#2b6ca3')
     ax.axvline(suggested, color='#e07b39', ls=':', label=f'suggestion {suggested:.2g}')
     ax.set_xscale('log'); ax.set_xlabel('learning rate'); ax.set_ylabel('training loss'); ax.legend(frameon=False); ax.spines[['top', 'right']].set_visible(False)
-    with atomic(Path(run)/'lr_finder.png') as f: fig.savefig(f, dpi=110)
-    plt.close(fig)
+    save_figure(fig, Path(run)/'lr_finder.png')
     if (Path(run)/'models').is_dir(): (Path(run)/'models').rmdir()
     return suggested
 
@@ -239,10 +238,6 @@ def _fit(learn, recipe, out, faces, say):
 
 def _report(learn, recipe, out, faces, history):
     "Evaluate the best weights, write metrics.json, pictures and the page."
-    import matplotlib.pyplot as plt
-    def save(fig, name):
-        with atomic(out/name) as f: fig.savefig(f, dpi=110)
-        plt.close(fig)
     state, meta = open_weights(out/'model.safetensors')
     learn.model.load_state_dict(state)
     history = pd.DataFrame(history)
@@ -252,10 +247,10 @@ def _report(learn, recipe, out, faces, history):
     for name, dl in parts.items():
         probs, targets = (t.numpy() for t in learn.get_preds(dl=dl))
         figures[name] = evaluate(probs, targets, faces.vocab)
-        save(plot_confusion(figures[name], name), f'confusion_{name}.png')
+        save_figure(plot_confusion(figures[name], name), out/f'confusion_{name}.png')
         pixels = np.stack([r.pixels for r in dl.items])
-        save(plot_mistakes(pixels, probs, targets, faces.vocab, title=name), f'mistakes_{name}.png')
-    save(plot_curves(history), 'curves.png')
+        save_figure(plot_mistakes(pixels, probs, targets, faces.vocab, title=name), out/f'mistakes_{name}.png')
+    save_figure(plot_curves(history), out/'curves.png')
     known = exact_groups(faces.pixels)
     train_photos = set(known[(faces.table.usage == 'Training').to_numpy()])
     leaked = {n: int(np.isin(known[(faces.table.usage == n).to_numpy()], list(train_photos)).sum()) for n in parts if n != 'validation'}
