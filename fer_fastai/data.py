@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FaceSet', 'check_folder', 'write_faces', 'save_faces', 'load_faces', 'thumbnails', 'near_pairs', 'exact_groups',
-           'duplicate_groups', 'split_faces']
+           'duplicate_groups', 'split_groups', 'split_faces']
 
 # %% ../nbs/01_data.ipynb #93350e64
 import hashlib, json
@@ -141,6 +141,21 @@ def duplicate_groups(
     return connected_components(coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n)), directed=False)[1][group]
 
 # %% ../nbs/01_data.ipynb #4ce9208a
+def split_groups(
+    label:np.ndarray, # int [n]
+    group:np.ndarray, # int [n]: equal numbers stay on one side
+    valid_pct:float=.2, # share of each class that validates
+    seed:int=0, # another seed, another split
+)->np.ndarray: # bool [n]: validates?
+    "A split stratified by class, a group by its first label, that takes no group apart."
+    _, first, group, size = np.unique(group, return_index=True, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(first))
+    chosen = np.zeros(len(first), dtype=bool)
+    for c in np.unique(label[first]):
+        mine = order[label[first][order] == c]
+        chosen[mine[np.cumsum(size[mine]) <= round(valid_pct * size[mine].sum())]] = True
+    return chosen[group]
+
 def split_faces(
     faces:FaceSet, # with Training faces, and perhaps Validation ones, which then are the validation set
     valid_pct:float=.2, # share of each class that validates
@@ -152,12 +167,5 @@ def split_faces(
     train, valid = np.flatnonzero(use == 'Training'), np.flatnonzero(use == 'Validation')
     if not len(train): raise FerError('there are no Training faces to learn from')
     if len(valid): return train, valid
-    group = duplicate_groups(faces.pixels[train], near)
-    _, first, group, size = np.unique(group, return_index=True, return_inverse=True, return_counts=True)
-    label = faces.labels[train][first]
-    order = np.random.default_rng(seed).permutation(len(first))
-    chosen = np.zeros(len(first), dtype=bool)
-    for c in np.unique(label):
-        mine = order[label[order] == c]
-        chosen[mine[np.cumsum(size[mine]) <= round(valid_pct * size[mine].sum())]] = True
-    return train[~chosen[group]], train[chosen[group]]
+    valid = split_groups(faces.labels[train], duplicate_groups(faces.pixels[train], near), valid_pct, seed)
+    return train[~valid], train[valid]
