@@ -86,12 +86,13 @@ def save_faces(
 
 def load_faces(
     folder, # written by `save_faces`
-    mmap:bool=False, # leave the pixels on disk?
+    mmap:bool=None, # leave the pixels on disk? None does so from a gigabyte on
 )->FaceSet:
     "Load a saved FaceSet."
     folder = Path(folder)
     try:
         meta = json.loads((folder/'faceset.json').read_text(encoding='utf-8'))
+        if mmap is None: mmap = (folder/'pixels.npy').stat().st_size > 2**30
         pixels = np.load(folder/'pixels.npy', mmap_mode='r' if mmap else None, allow_pickle=False)
         table = pd.read_csv(folder/'table.csv', dtype=dict(usage=str, source=str), keep_default_na=False)
         if len(table) != len(pixels) or pixels.dtype != np.uint8 or pixels.ndim != 3: raise ValueError('its files do not fit together')
@@ -112,12 +113,18 @@ def thumbnails(
 def near_pairs(
     pixels:np.ndarray, # uint8 [n,h,w]
     threshold:float=.95, # correlation of the thumbnails from which two faces are the same photo
-)->np.ndarray: # int [m,2], the first smaller; the time grows with n²
+)->np.ndarray: # int [m,2], the first smaller; the time grows with n²: a second for 30,000 faces, minutes for a million
     "Pairs of faces that are copies or nearly so."
-    t, pairs = thumbnails(pixels), [np.zeros((0, 2), dtype=int)]
-    for i in range(0, len(t), 2048):
-        a, b = np.nonzero(t[i:i+2048] @ t[i:].T > threshold)
-        pairs.append(np.stack([a, b], 1)[b > a] + i)
+    t, pairs, block = thumbnails(pixels), [np.zeros((0, 2), dtype=int)], 1024
+    # The first principal components and the length of what they leave out bound a correlation from above, at an eighth of its cost.
+    main = t @ np.linalg.eigh(t.T @ t)[1][:, -31:]
+    rest = np.sqrt(np.maximum((t * t).sum(1) - (main * main).sum(1), 0))
+    bound = np.concatenate([main, rest[:, None]], 1)
+    for i in range(0, len(t), block):
+        for j in range(i, len(t), block):
+            a, b = np.divmod(np.flatnonzero(bound[i:i+block] @ bound[j:j+block].T > threshold - 1e-5), len(bound[j:j+block]))
+            a, b = (a + i)[b + j > a + i], (b + j)[b + j > a + i]
+            pairs.append(np.stack([a, b], 1)[np.einsum('ij,ij->i', t[a], t[b]) > threshold])
     return np.concatenate(pairs)
 
 # %% ../nbs/01_data.ipynb #999815a5
@@ -125,8 +132,8 @@ def exact_groups(
     pixels:np.ndarray, # uint8 [n,h,w]
 )->np.ndarray: # int [n]: equal numbers are equal pictures
     "Number faces by their bytes."
-    digests = [hashlib.blake2b(np.ascontiguousarray(p).tobytes(), digest_size=16).hexdigest() for p in pixels]
-    return np.unique(digests, return_inverse=True)[1]
+    digests = b''.join(hashlib.blake2b(np.ascontiguousarray(p).tobytes(), digest_size=8).digest() for p in pixels)
+    return np.unique(np.frombuffer(digests, dtype=np.uint64), return_inverse=True)[1]
 
 def duplicate_groups(
     pixels:np.ndarray, # uint8 [n,h,w]
@@ -167,5 +174,5 @@ def split_faces(
     train, valid = np.flatnonzero(use == 'Training'), np.flatnonzero(use == 'Validation')
     if not len(train): raise FerError('there are no Training faces to learn from')
     if len(valid): return train, valid
-    valid = split_groups(faces.labels[train], duplicate_groups(faces.pixels[train], near), valid_pct, seed)
+    valid = split_groups(faces.labels[train], duplicate_groups(faces.pixels if len(train) == len(faces) else faces.pixels[train], near), valid_pct, seed)
     return train[~valid], train[valid]

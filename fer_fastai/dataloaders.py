@@ -72,9 +72,13 @@ class FaceDL(TfmdDL):
         at = rows.where[idxs]
         x = _on_device(rows, self.device, self.fake_l.num_workers)
         x = torch.from_numpy(np.asarray(rows.faces.pixels[at])) if x is None else x[torch.from_numpy(at).to(x.device)]
-        if len(self.dataset.tls) == 1: return (TensorImage(x[:, None]),)
-        code = np.array([self.vocab.o2i[v] for v in rows.faces.vocab])
-        return TensorImage(x[:, None]), TensorCategory(torch.from_numpy(code[rows.labels[at]]))
+        codes = self.codes()
+        return (TensorImage(x[:, None]),) if codes is None else (TensorImage(x[:, None]), TensorCategory(torch.from_numpy(codes[rows.labels[at]])))
+
+    def codes(self):
+        "The DataLoaders' code for each of the FaceSet's, or None where the dataset has no labels; looked up once."
+        if not hasattr(self, '_codes'): self._codes = None if len(self.dataset.tls) == 1 else np.array([self.vocab.o2i[v] for v in self.rows.faces.vocab])
+        return self._codes
 
     def create_batches(self, samps):
         if self.rows is None: yield from super().create_batches(samps); return
@@ -183,6 +187,7 @@ def get_dblock(
 def get_dls(
     source, # a FaceSet (Training is split; other usages are left alone), or a folder of photos with a folder per class
     bs:int=32, # batch size
+    val_bs:int=None, # that of validation and tests; None for four times as many, as no gradients are kept
     num_workers:int=None, # processes that read; None for none with whole batches, 2 without
     device=None, # where batches go; None for fastai's default
     say=print, # takes the line on what was picked; None keeps it
@@ -194,7 +199,7 @@ def get_dls(
     single = photos or kwargs.get('by_item', False)
     if num_workers is None: num_workers = 2 if single else 0
     if not photos: kwargs = dict(vocab=source.vocab) | kwargs
-    dls = get_dblock(photos=photos, **kwargs).dataloaders(source, bs=bs, num_workers=num_workers, device=device)
+    dls = get_dblock(photos=photos, **kwargs).dataloaders(source, bs=bs, val_bs=val_bs or 4 * bs, num_workers=num_workers, device=device)
     if say: say(f'{len(dls.train_ds)} training and {len(dls.valid_ds)} validation {"photos" if photos else "faces"}, {_way(dls.train, single, num_workers)}')
     return dls
 

@@ -16,7 +16,7 @@ from fastai.callback.schedule import ParamScheduler
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy, skm_to_fastai
-from fastai.optimizer import SGD
+from fastai.optimizer import OptimWrapper
 from fastcore.meta import delegates
 from sklearn.metrics import f1_score
 
@@ -24,8 +24,8 @@ from sklearn.metrics import f1_score
 def paper_sgd(
     momentum:float=.9, # of the gradient's moving average
 ): # for a Learner's `opt_func`
-    "fastai's SGD with L2 weight decay, as `torch.optim.SGD` has it."
-    return partial(SGD, mom=momentum, decouple_wd=False)
+    "`torch.optim.SGD` with L2 weight decay, fused."
+    return partial(OptimWrapper, opt=partial(torch.optim.SGD, momentum=momentum, fused=True))
 
 def macro_f1(
     classes:int=7, # all are averaged, also those that don't occur
