@@ -194,6 +194,12 @@ def compute(size, rounds, compiled):
 
 # --- how cost grows ----------------------------------------------------------------------------------------------------------
 
+def peak_mb():
+    "Peak resident set in MB; a child's ru_maxrss would begin with its parent's."
+    status = Path('/proc/self/status')
+    if not status.exists(): return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return round(int(next(l for l in status.read_text().splitlines() if l.startswith('VmHWM')).split()[1]) / 1024)
+
 def grow(folder, steps, search):
     "In a process of its own: start, look for duplicates, train some steps; with the peak resident set."
     start = time.perf_counter()
@@ -207,7 +213,7 @@ def grow(folder, steps, search):
         def after_batch(self):
             if self.training and count.over(len(self.x)) and count.batches >= steps: raise CancelFitException
     with learn.no_bar(), learn.no_logging(): learn.fit(1000, 1e-3, cbs=Steps())
-    row |= dict(steps=count.batches, training=round(count.rate, 1), peak_resident_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    row |= dict(steps=count.batches, training=round(count.rate, 1), peak_resident_mb=peak_mb())
     if search:
         start = time.perf_counter()
         near_pairs(faces.pixels)
@@ -268,7 +274,7 @@ def main():
     p.add_argument('--counts', type=int, nargs='+', default=[1000, 10_000, 32_298, 100_000, 1_000_000], metavar='N', help='sizes of the sets for the growth table')
     p.add_argument('--search-up-to', type=int, default=1_000_000, metavar='N', help='look for near duplicates in sets up to this size (about eight minutes for a million)')
     p.add_argument('--steps', type=int, default=200, help='of training in the growth table')
-    p.add_argument('--out', type=Path, default=ROOT/'results/throughput.json', help='parts that are not measured anew stay as they are in it')
+    p.add_argument('--out', type=Path, default=ROOT/'results/throughput.json', help='what is not measured anew stays as it is in it')
     p.add_argument('--grow', help=argparse.SUPPRESS); p.add_argument('--search', action='store_true', help=argparse.SUPPRESS)
     args = p.parse_args()
     if args.grow: print(json.dumps(grow(args.grow, args.steps, args.search))); return
@@ -285,7 +291,9 @@ def main():
         result['compute_made_with'] = made
         write_json(args.out, result)
     if 'growth' in parts:
-        result['growth'], result['growth_made_with'] = growth(args.counts, args.steps, args.search_up_to), made
+        rows = {r['faces']: r for r in result.get('growth', [])}
+        for r in growth(args.counts, args.steps, args.search_up_to): rows[r['faces']] = rows.get(r['faces'], {}) | r
+        result['growth'], result['growth_made_with'] = [rows[n] for n in sorted(rows)], made
         write_json(args.out, result)
     print(table(result).to_string(index=False))
     for size, rates in result.get('compute', {}).items(): print(f'\ntraining step at {size} px, pictures/s:', ', '.join(f'{k} {statistics.median(v):.0f}' for k, v in rates.items()))

@@ -7,6 +7,7 @@ __all__ = ['FaceRow', 'FaceRows', 'get_pixels', 'get_label', 'training_rows', 'F
            'FaceBlock', 'FaceSplitter', 'PhotoSplitter', 'photo_label', 'get_dblock', 'get_dls']
 
 # %% ../nbs/07_dataloaders.ipynb #80e35aeb
+import mmap
 from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
@@ -83,11 +84,18 @@ class FaceDL(TfmdDL):
     def create_batches(self, samps):
         if self.rows is None: yield from super().create_batches(samps); return
         idxs = np.fromiter(samps, dtype=np.int64)
-        for i in range(0, len(idxs) - (self.bs - 1 if self.drop_last else 0), self.bs): yield self.fetch(idxs[i:i + self.bs])
+        for i in range(0, len(idxs) - (self.bs - 1 if self.drop_last else 0), self.bs):
+            yield self.fetch(idxs[i:i + self.bs])
+            if i % 256 < self.bs: _release(self.rows.faces.pixels)              # one face may draw two megabytes of the file in
 
     def do_item(self, s): return super().do_item(s) if self.rows is None else s or 0
     def do_batch(self, b): return super().do_batch(b) if self.rows is None else self.fetch(np.asarray(b))
     def shuffle_fn(self, idxs): return np.random.default_rng(self.rng.getrandbits(64)).permutation(idxs).tolist()
+
+def _release(pixels):
+    "Give back the memory that memory-mapped pixels have come to occupy; the system's file cache keeps them."
+    file = getattr(pixels, '_mmap', None)
+    if hasattr(file, 'madvise'): file.madvise(mmap.MADV_DONTNEED)
 
 def _on_device(rows, device, workers):
     "All pixels of the FaceSet behind `rows` on the GPU, if it has one with four times the room and no other process fetches; else None."

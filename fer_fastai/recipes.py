@@ -61,5 +61,5 @@ RECIPES = {r.name: r for r in (
     Recipe('scratch', "without ImageNet weights: a linear head, because the paper's, with its two dropouts, starts slowly on an untrained body (results/)",
            pretrained=False, head='simple', size=64, resize=73, epochs=8),
     Recipe('demo', "shows the whole pipeline on drawn faces in a few minutes on two cores; from scratch the paper's head, with its two dropouts, learns too slowly for that",
-           pretrained=False, head='simple', size=64, resize=73, epochs=10, patience=0, batch_size=16, lr=.02, lr_find=True),
+           pretrained=False, head='simple', size=64, resize=73, epochs=10, patience=0, batch_size=16, lr=.01, lr_find=True),
 )}
