@@ -95,7 +95,7 @@ class FaceDL(TfmdDL):
 def _release(pixels):
     "Give back the memory that memory-mapped pixels have come to occupy; the system's file cache keeps them."
     file = getattr(pixels, '_mmap', None)
-    if hasattr(file, 'madvise'): file.madvise(mmap.MADV_DONTNEED)
+    if hasattr(file, 'madvise') and pixels.mode != 'c': file.madvise(mmap.MADV_DONTNEED)      # with 'c' what was written would be lost
 
 def _on_device(rows, device, workers):
     "All pixels of the FaceSet behind `rows` on the GPU, if it has one with four times the room and no other process fetches; else None."
