@@ -85,7 +85,7 @@ class Plain:
     def step(self, x, y):
         loss = torch.nn.functional.cross_entropy(self.forward(x), y)
         self.opt.zero_grad(); loss.backward(); self.opt.step()
-    def evaluate(self, batches, n):
+    def evaluate(self, batches):
         self.model.eval()
         with torch.inference_mode():
             for x, _ in batches: self.forward(x).softmax(1).cpu()
@@ -95,14 +95,14 @@ def sync():
     if device.type == 'cuda': torch.cuda.synchronize()
 
 class Clock:
-    "Counts pictures from the end of the warm-up on, for some seconds."
-    def __init__(self, seconds): self.seconds, self.batches, self.n = seconds, 0, 0
+    "Counts pictures from the end of the warm-up on, for some seconds and batches."
+    def __init__(self, seconds, at_least=WARM + 3): self.seconds, self.at_least, self.batches, self.n = seconds, at_least, 0, 0
     def over(self, n):
         self.batches += 1
         if self.batches == WARM: sync(); self.start = time.perf_counter()
         elif self.batches > WARM:
             self.n += n
-            if time.perf_counter() - self.start < self.seconds or self.batches < WARM + 3: return False
+            if time.perf_counter() - self.start < self.seconds or self.batches < self.at_least: return False
             sync(); self.elapsed = time.perf_counter() - self.start
             return True
     @property
@@ -129,8 +129,7 @@ def train_plain(batches, plain, seconds):
         plain.step(*b)
         if clock.over(len(b[0])): return clock.rate
 
-def train_learner(learn, seconds):
-    clock = Clock(seconds)
+def train_learner(learn, clock):
     with learn.no_bar(), learn.no_logging(): learn.fit(1000, 1e-3, cbs=StopAfter(clock))
     return clock.rate
 
@@ -154,10 +153,10 @@ def ways(faces, size, rounds, loader_s, train_s, n_eval):
         with learners[i].no_bar(), learners[i].no_logging(): learners[i].get_preds(dl=eval_dls[i])
     jobs = {
         'loader': dict(a=lambda: load(paper_loader(rows, size, resize), loader_s), b=lambda: load(theirs.train, loader_s), c=lambda: load(ours.train, loader_s)),
-        'training': dict(a=lambda: train_plain(map(on_device, forever(paper_loader(rows, size, resize))), paper, train_s), b=lambda: train_learner(learners[0], train_s),
-                         c=lambda: train_learner(learners[1], train_s), d=lambda: train_plain(iter(lambda: fixed, None), limit, train_s)),
-        'evaluation': dict(a=lambda: timed(lambda: paper.evaluate(map(on_device, paper_loader(part, size, resize, False)), n), n), b=lambda: timed(lambda: predict(0), n),
-                           c=lambda: timed(lambda: predict(1), n), d=lambda: timed(lambda: limit.evaluate(([many[:n - i], None] for i in range(0, n, len(many))), n), n))}
+        'training': dict(a=lambda: train_plain(map(on_device, forever(paper_loader(rows, size, resize))), paper, train_s), b=lambda: train_learner(learners[0], Clock(train_s)),
+                         c=lambda: train_learner(learners[1], Clock(train_s)), d=lambda: train_plain(iter(lambda: fixed, None), limit, train_s)),
+        'evaluation': dict(a=lambda: timed(lambda: paper.evaluate(map(on_device, paper_loader(part, size, resize, False))), n), b=lambda: timed(lambda: predict(0), n),
+                           c=lambda: timed(lambda: predict(1), n), d=lambda: timed(lambda: limit.evaluate(([many[:n - i], None] for i in range(0, n, len(many)))), n))}
     out = {job: {w: [] for w in jobs[job]} for job in jobs}
     for r in range(rounds):
         for job in jobs:
@@ -208,12 +207,7 @@ def grow(folder, steps, search):
     dls.one_batch()
     row = dict(faces=len(faces), memory_mapped=isinstance(faces.pixels, np.memmap), start_s=round(time.perf_counter() - start, 2), loader=round(load(dls.train, 3)))
     learn = build_learner(dls, pretrained=False, head='simple', metrics=[])
-    count = Clock(0)
-    class Steps(Callback):
-        def after_batch(self):
-            if self.training and count.over(len(self.x)) and count.batches >= steps: raise CancelFitException
-    with learn.no_bar(), learn.no_logging(): learn.fit(1000, 1e-3, cbs=Steps())
-    row |= dict(steps=count.batches, training=round(count.rate, 1), peak_resident_mb=peak_mb())
+    row |= dict(training=round(train_learner(learn, Clock(0, steps)), 1), steps=steps, peak_resident_mb=peak_mb())
     if search:
         start = time.perf_counter()
         near_pairs(faces.pixels)

@@ -6,7 +6,7 @@
 __all__ = ['SOURCE', 'command', 'fer_train', 'fer_eval', 'fer_clean', 'fer_predict']
 
 # %% ../nbs/16_cli.ipynb #8560fcda
-import argparse, functools, json, os, sys
+import argparse, functools, json, sys
 from pathlib import Path
 from .core import EMOTIONS, FerError, usage_name, write_json
 
@@ -92,7 +92,8 @@ def _recipe(args):
 def _train(args):
     from fer_fastai.evaluation import metrics_text
     from fer_fastai.training import record, train
-    recipe, lead = _recipe(args), not int(os.environ.get('RANK', 0))       # of several processes, the first one speaks
+    from fastai.torch_core import rank_distrib
+    recipe, lead = _recipe(args), not rank_distrib()       # of several processes, the first one speaks
     if recipe and lead: print(f'recipe {recipe.name}: {recipe.why}', flush=True)
     result = train(_read(args), recipe, args.out, args.resume, source=args.source, progress=sys.stdout.isatty(), say=functools.partial(print, flush=True))
     if not lead: return

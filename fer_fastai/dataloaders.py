@@ -46,6 +46,8 @@ class FaceRows:
 
     @property
     def iloc(self): return self                                  # how fastai recognises what is indexed by a list
+    @property
+    def pixels(self): return np.asarray(self.faces.pixels[self.where])       # uint8 [n,h,w]
     def __len__(self): return len(self.where)
     def __repr__(self): return f'{len(self)} rows of a {self.faces}'
     def __getitem__(self, i):
