@@ -58,6 +58,8 @@ def load_checkpoint(
         opt = learn.opt.state_dict()
         opt['state'] = {int(i): v | {k.split('.', 2)[2]: t for k, t in state.items() if k.startswith(f'opt.{i}.')} for i, v in json.loads(meta.pop('numbers')).items()}
         learn.opt.load_state_dict(opt)
+        if hasattr(learn, 'channels_last'): learn.model.to(memory_format=torch.channels_last)
+        for p, s in learn.opt.opt.state.items(): s.update({k: torch.empty_like(p).copy_(v) for k, v in s.items() if torch.is_tensor(v) and v.shape == p.shape})      # fused steps want one memory format
         return {k: json.loads(v) for k, v in meta.items()}
     except (KeyError, RuntimeError, ValueError) as e: raise FerError(f'{path} is not a checkpoint of this training ({str(e).splitlines()[0]}); start anew in another folder') from e
 
