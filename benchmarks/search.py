@@ -1,7 +1,7 @@
 """Which network and which schedule learn most in equal minutes? For the recipe `quick`.
 
     python benchmarks/search.py data/fer2013.csv --minutes 2            # every candidate, in turn; writes results/search.json
-    python benchmarks/search.py data/fer2013.csv --minutes 8 --only lean,wide
+    python benchmarks/search.py data/fer2013.csv --minutes 8 --only 'lean;wide'
 
 Each candidate trains on 80 % of Training by the clock: its one cycle ends when the minutes are over, however many epochs that
 makes. The figures are those of the averaged weights on the other 20 %, near-duplicates kept on one side. No test set is read.
@@ -14,13 +14,12 @@ import numpy as np, torch
 from fastai.callback.core import CancelFitException, CancelValidException
 from fastai.callback.mixup import MixUp
 from fer_fastai import model
-from fer_fastai.dataloaders import get_dls
 from fer_fastai.evaluation import evaluate
 from fer_fastai.learner import EMA, OneCycle
 from fer_fastai.model import face_net, predict
 from fer_fastai.recipes import Recipe
 from fer_fastai.sources import read_faces
-from fer_fastai.training import build_for, surroundings
+from fer_fastai.training import build_for, dls_for, surroundings
 
 ROOT = Path(__file__).parents[1]
 NETS = dict(
@@ -32,21 +31,20 @@ NETS = dict(
 model.OWN |= {k: partial(face_net, stages=v) for k, v in NETS.items()}
 BASE = Recipe('candidate', 'a candidate', arch='lean', channels=1, head='simple', pretrained=False, size=44, resize=48, batch_size=64, lr=.1, nesterov=True,
               momentum=(.9, .9), weight_decay=5e-4, decay_all=False, label_smoothing=.1, scale=.1, shift=.05, erase=.25, ema=.98, pct_start=.2)
-OF_64 = dict(arch='resnet18', channels=3, size=64, resize=73, batch_size=32, lr=.0229, momentum=(.95, .85), weight_decay=1e-4, decay_all=True, nesterov=False)
 CANDIDATES = {
-    'ResNet-18, 64 px': BASE.but(**OF_64),
-    'MobileNetV3, 96 px': BASE.but(**OF_64 | dict(arch='mobilenet_v3_small', size=96, resize=110)),
-    'ResNet-18 without early pooling': BASE.but(arch='resnet18_native', size=40),
     'plain': BASE.but(arch='plain'), 'lean': BASE, 'wide': BASE.but(arch='wide'), 'deep': BASE.but(arch='deep'),
-    'lean, 40 px': BASE.but(size=40), 'lean, rate .05': BASE.but(lr=.05), 'lean, rate .2': BASE.but(lr=.2), 'lean, batch 128': BASE.but(batch_size=128),
-    'lean, mixup': BASE.but(mixup=.2), 'lean, no erasing': BASE.but(erase=0.), 'wide, 40 px': BASE.but(arch='wide', size=40),
+    'lean, 40 px': BASE.but(size=40), 'lean, peak rate .3': BASE.but(lr=.3), 'lean, mixup': BASE.but(mixup=.2),
+    'ResNet-18, 64 px': BASE.but(arch='resnet18', channels=3, size=64, resize=73, batch_size=32, lr=.0229, momentum=(.95, .85), weight_decay=1e-4, decay_all=True, nesterov=False),
 }
 
 class ByTheClock(OneCycle):
     "One cycle whose clock counts seconds, not steps; ends the training, and leaves validation out."
     order = 60
     def __init__(self, recipe, seconds): super().__init__(recipe.lr, 1, pct_start=recipe.pct_start, div=recipe.div, div_final=recipe.div_final, moms=recipe.momentum); self.seconds = seconds
-    def at(self, start, peak, end, done): a, b, part = (start, peak, done / self.pct_start) if done < self.pct_start else (peak, end, (done - self.pct_start) / (1 - self.pct_start)); return float(b + (a - b) * (1 + np.cos(np.pi * part)) / 2)
+    def at(self, start, peak, end, done):
+        "The value when this share of the seconds is over."
+        a, b, part = (start, peak, done / self.pct_start) if done < self.pct_start else (peak, end, (done - self.pct_start) / (1 - self.pct_start))
+        return float(b + (a - b) * (1 + np.cos(np.pi * part)) / 2)
     def before_train(self): self.start = getattr(self, 'start', time.time())
     def before_batch(self):
         if self.training: self._update_val(min(1., (time.time() - self.start) / self.seconds))
@@ -58,8 +56,7 @@ class ByTheClock(OneCycle):
 def measure(faces, recipe, minutes, seed=0):
     "One candidate's figures."
     seed_everything(seed)
-    dls = get_dls(faces, bs=recipe.batch_size, size=recipe.size, resize=recipe.resize, flip=recipe.flip, rotate=recipe.rotate, scale=recipe.scale, shift=recipe.shift,
-                  lighting=recipe.lighting, erase=recipe.erase, stats=recipe.stats, valid_pct=.2, seed=0, say=None)
+    dls = dls_for(recipe, faces, valid_pct=.2, seed=0)
     learn = build_for(recipe, dls)
     learn.model.to(dls.device)
     ema, learn.seen = EMA(learn.model, recipe.ema), 0
@@ -75,12 +72,12 @@ if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('source', help='FER2013, in any shape that the commands take')
     parser.add_argument('--minutes', type=float, default=2, help='of training for each candidate')
-    parser.add_argument('--only', default=','.join(k for k in CANDIDATES), help='candidates, joined by ;')
+    parser.add_argument('--only', default=';'.join(CANDIDATES), help='candidates, joined by ;')
     parser.add_argument('--out', default=ROOT/'results'/'search.json', type=Path)
     args = parser.parse_args()
     faces = read_faces(args.source).usage('Training')
     done = json.loads(args.out.read_text()) if args.out.exists() else dict(rows=[], data=faces.fingerprint, **surroundings())
-    for name in args.only.split(';') if ';' in args.only else [args.only]:
+    for name in args.only.split(';'):
         row = measure(faces, CANDIDATES[name], args.minutes)
         done['rows'].append(dict(name=name, minutes=args.minutes, **row))
         print(f"{name:34} {args.minutes:4} min  {row['epochs']:5.1f} epochs  {row['parameters'] / 1e6:5.2f} M  " + '  '.join(f"{t} {row[t]['accuracy']:.1%}" for t in ('none', 'flip')), flush=True)
