@@ -64,6 +64,7 @@ def fer_train(parser):
     add('--frozen', action='store_true', default=None, help='train the head only')
     add('--no-pretrained', dest='pretrained', action='store_false', default=None, help='from scratch, without ImageNet weights')
     add('--patience', type=int, metavar='N', help='epochs without a better validation accuracy before stopping; 0 never stops')
+    add('--votes', metavar='FILE', help='fer2013new.csv of FER+, for recipes that draw labels from votes')
     add('--seed', type=int, metavar='N', help='of the split, the weights and the batches')
     add('--float32', dest='fast', action='store_false', default=None, help='no bfloat16, also where it is faster')
     add('--resume', action='store_true', help='go on with RUN after its last whole epoch, with its own recipe')
@@ -96,7 +97,7 @@ def _train(args):
     from fastai.torch_core import rank_distrib
     recipe, lead = _recipe(args), not rank_distrib()       # of several processes, the first one speaks
     if recipe and lead: print(f'recipe {recipe.name}: {recipe.why}', flush=True)
-    result = train(_read(args), recipe, args.out, args.resume, source=args.source, progress=sys.stdout.isatty(), say=functools.partial(print, flush=True))
+    result = train(_read(args, votes=args.votes), recipe, args.out, args.resume, source=args.source, progress=sys.stdout.isatty(), say=functools.partial(print, flush=True))
     if not lead: return
     for name, m in result['figures'].items(): print('\n' + metrics_text(m, name))
     if args.source.startswith('demo'): print('\nThese are drawn faces: the figures show that the program works, and nothing about people.')

@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['paper_sgd', 'radam', 'decay_splitter', 'macro_f1', 'AutocastDevice', 'fast_callbacks', 'build_learner', 'EMA',
-           'OneCycle']
+           'vote_shares', 'VoteLabels', 'OneCycle']
 
 # %% ../nbs/09_learner.ipynb #ef80bcdc
 from functools import partial
 from .augment import FaceInput
 from .core import FerError
+from .data import FaceSet
 from .model import HEADS, create_head, create_model, load_model, model_splitter
-import numpy as np, torch
+import numpy as np, pandas as pd, torch
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback
 from fastai.callback.fp16 import AMPMode, MixedPrecision
@@ -125,6 +126,29 @@ class EMA(Callback):
         for k, v in ours.items():
             kept = v.clone()
             v.copy_(theirs[k]); theirs[k].copy_(kept)
+
+# %% ../nbs/09_learner.ipynb #36c680a7
+def vote_shares(
+    faces:FaceSet, # with votes, from `read_faces(..., votes=...)` or `add_votes`
+)->np.ndarray: # float64 [n,c]; rows sum to 1, or to 0 where nobody voted for one of the c classes
+    "What share of the votes each class of the vocabulary got."
+    if f'vote_{faces.vocab[0]}' not in faces.table: raise FerError('these faces have no FER+ votes; give fer2013new.csv (--votes, or votes= in read_faces)')
+    votes = np.stack([faces.table.get(f'vote_{v}', pd.Series(0, faces.table.index)).to_numpy(dtype=float) for v in faces.vocab], 1)
+    return votes / np.maximum(votes.sum(1, keepdims=True), 1)
+
+class VoteLabels(Callback):
+    "Before each epoch, draws a share of the training labels from the votes; validation keeps its labels."
+    order = -19                                                   # after the epoch's seed
+    def __init__(self,
+        faces:FaceSet, # with votes
+        share:float=.5, # of the labels that are drawn, on average
+    ): self.labels, self.shares, self.share = faces.labels, torch.from_numpy(vote_shares(faces)), share
+    def before_epoch(self):
+        drawn = (torch.rand(len(self.labels)) < self.share) & (self.shares.sum(1) > 0)
+        labels = self.labels.copy()
+        labels[drawn.numpy()] = torch.multinomial(self.shares[drawn], 1)[:, 0].numpy()
+        dl = self.dls.train
+        getattr(dl, 'dl', dl).rows.labels = labels                 # through what a distributed training puts around it
 
 # %% ../nbs/09_learner.ipynb #2292d3df
 class OneCycle(ParamScheduler):

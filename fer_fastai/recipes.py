@@ -42,6 +42,7 @@ class Recipe:
     scale: float = 0.             # larger or smaller, share
     shift: float = 0.             # beyond the random crop, share
     lighting: float = .2          # brightness and contrast, share
+    votes: float = 0.             # share of the labels drawn from the FER+ votes, anew each epoch: extra label data
     erase: float = 0.             # probability of an erased rectangle
     mixup: float = 0.             # alpha of fastai's MixUp (Zhang et al. 2018, arXiv:1710.09412); 0 for none
     ema: float = 0.               # decay of an average of the weights, which is kept in their place; 0 for none
@@ -81,6 +82,7 @@ RECIPES = {r.name: r for r in (
     Recipe('native', "the accuracy recipe for a GPU, from scratch: ResNet-18 that keeps FER2013's own resolution, as LetheSec/Fer2013-Facial-Emotion-Recognition-Pytorch does (73.7 % on PrivateTest there), with one cycle, mixup and an average of the weights",
            arch='resnet18_native', **NATIVE | dict(size=40, scale=.2, shift=.1, lighting=.4, erase=.5, mixup=.2), epochs=150, lr=.1, ema=.999, valid_pct=.1),
     QUICK,
+    QUICK.but(name='quick_votes', why='quick, with half of the labels drawn from the ten FER+ votes of each face (Barsoum et al. 2016, arXiv:1608.01041): extra label data, to be kept apart in every table', votes=.5),
     QUICK.but(name='finetune', why='starts from the model that comes with the package, for one\'s own pictures: gentle rates, few epochs', pretrained='fer2013', epochs=10, lr=.005, batch_size=32, ema=0., balance=.5, valid_pct=.2),
     Recipe('scratch', "without ImageNet weights: a linear head, because the paper's, with its two dropouts, starts slowly on an untrained body (results/)",
            pretrained=False, head='simple', size=64, resize=73, epochs=8),

@@ -23,7 +23,7 @@ from .augment import FaceInput
 from .data import FaceSet, duplicate_groups, exact_groups
 from .dataloaders import FaceRows, get_dls
 from .evaluation import best_temperature, calibration_error, evaluate, plot_confusion, plot_curves, plot_mistakes, tempered
-from .learner import EMA, OneCycle, build_learner, paper_sgd, radam
+from .learner import EMA, OneCycle, VoteLabels, build_learner, paper_sgd, radam, vote_shares
 from .model import class_weights, open_weights, predict, save_model, write_weights
 from .recipes import RECIPES, Recipe, recipe_from
 from .report import write_page
@@ -184,6 +184,7 @@ def train(
     else: recipe = recipe or RECIPES['paper']; resume = False
     if resume and (out/'metrics.json').exists(): return json.loads((out/'metrics.json').read_text(encoding='utf-8'))
     if recipe.batch_size % world: raise FerError(f'a batch of {recipe.batch_size} cannot be shared by {world} processes; take a multiple for batch_size')
+    if recipe.votes: vote_shares(faces)                           # complains where there are none
     cbs = [_distributed().Distributed()] if world > 1 else []
     seed_everything(recipe.seed)
     dls = dls_for(recipe, faces, bs=recipe.batch_size // world)
@@ -230,7 +231,8 @@ def _fit(learn, recipe, out, faces, say, cbs):
     keeper, done = RunKeeper(out, recipe, contract, history, say), len(history)
     if done < recipe.epochs and not keeper.stop_now():
         cycle = OneCycle(recipe.lr, recipe.epochs, done, recipe.pct_start, recipe.div, recipe.div_final, recipe.momentum)
-        learn.fit(recipe.epochs - done, cbs=[EpochSeed(recipe.seed, done), cycle, keeper, *cbs] + ([MixUp(recipe.mixup)] if recipe.mixup else []) + ([ema] if ema else []))
+        extra = ([MixUp(recipe.mixup)] if recipe.mixup else []) + ([ema] if ema else []) + ([VoteLabels(faces, recipe.votes)] if recipe.votes else [])
+        learn.fit(recipe.epochs - done, cbs=[EpochSeed(recipe.seed, done), cycle, keeper, *cbs, *extra])
     return recipe, keeper.history
 
 def _report(learn, recipe, out, faces, history, progress):
