@@ -9,6 +9,7 @@ __all__ = ['RUN', 'SOURCE', 'command', 'fer_train', 'fer_eval', 'fer_clean', 'fe
 import argparse, functools, json, sys
 from pathlib import Path
 from .core import EMOTIONS, FerError, usage_name, write_json
+from .recipes import RECIPES, recipe_from
 
 # %% ../nbs/16_cli.ipynb #03c29460
 def command(f):
@@ -53,7 +54,7 @@ def fer_train(parser):
     _source(parser)
     add = parser.add_argument
     add('--out', metavar='RUN', required=True, help='the run folder to make')
-    add('--recipe', metavar='NAME', help="paper, paper_simple_head, paper_frozen, scratch, demo, or a JSON file (default: paper; scratch with --no-pretrained; demo for the drawn faces)")
+    add('--recipe', metavar='NAME', help=f"{', '.join(RECIPES)}, or a JSON file (default: paper; scratch with --no-pretrained; demo for the drawn faces)")
     add('--epochs', type=int, metavar='N', help='length of the one cycle')
     add('--size', type=int, metavar='PX', help="side of the network's input; faces are enlarged to 8/7 of it and cropped")
     add('--batch-size', type=int, metavar='N', help='faces in a batch')
@@ -73,7 +74,6 @@ def fer_train(parser):
 
 def _recipe(args):
     "The recipe that the arguments ask for, or None where they ask for nothing."
-    from fer_fastai.recipes import RECIPES, recipe_from
     changes = {k: getattr(args, k) for k in ('epochs', 'size', 'batch_size', 'lr_find', 'arch', 'head', 'frozen', 'pretrained', 'patience', 'seed', 'fast')
                if getattr(args, k) is not None}
     if args.size: changes['resize'] = round(args.size * 256 / 224)
