@@ -7,6 +7,7 @@ Each candidate trains on 80 % of Training by the clock: its one cycle ends when 
 makes. The figures are those of the averaged weights on the other 20 %, near-duplicates kept on one side. No test set is read.
 """
 import argparse, json, time
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from fer_fastai.core import seed_everything, write_json
@@ -53,10 +54,10 @@ class ByTheClock(OneCycle):
         if time.time() - self.start > self.seconds: raise CancelFitException
     def before_validate(self): raise CancelValidException
 
-def measure(faces, recipe, minutes, seed=0):
+def measure(faces, recipe, minutes):
     "One candidate's figures."
-    seed_everything(seed)
-    dls = dls_for(recipe, faces, valid_pct=.2, seed=0)
+    seed_everything(recipe.seed)
+    dls = dls_for(recipe, faces)
     learn = build_for(recipe, dls)
     learn.model.to(dls.device)
     ema, learn.seen = EMA(learn.model, recipe.ema), 0
@@ -76,9 +77,9 @@ if __name__ == '__main__':
     parser.add_argument('--out', default=ROOT/'results'/'search.json', type=Path)
     args = parser.parse_args()
     faces = read_faces(args.source).usage('Training')
-    done = json.loads(args.out.read_text()) if args.out.exists() else dict(rows=[], data=faces.fingerprint, **surroundings())
+    done = json.loads(args.out.read_text()) if args.out.exists() else dict(rows=[], data=faces.fingerprint)
     for name in args.only.split(';'):
         row = measure(faces, CANDIDATES[name], args.minutes)
-        done['rows'].append(dict(name=name, minutes=args.minutes, **row))
+        done['rows'].append(dict(name=name, minutes=args.minutes, **row, recipe=asdict(CANDIDATES[name]), stages=NETS.get(CANDIDATES[name].arch), **surroundings()))
         print(f"{name:34} {args.minutes:4} min  {row['epochs']:5.1f} epochs  {row['parameters'] / 1e6:5.2f} M  " + '  '.join(f"{t} {row[t]['accuracy']:.1%}" for t in ('none', 'flip')), flush=True)
         write_json(args.out, done)
