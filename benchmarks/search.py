@@ -11,10 +11,10 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from fer_fastai.core import seed_everything, write_json
-import numpy as np, torch
 from fastai.callback.core import CancelFitException, CancelValidException
 from fastai.callback.mixup import MixUp
 from fer_fastai import model
+from fer_fastai.augment import FaceInput
 from fer_fastai.evaluation import evaluate
 from fer_fastai.learner import EMA, OneCycle
 from fer_fastai.model import face_net, predict
@@ -40,15 +40,11 @@ CANDIDATES = {
 
 class ByTheClock(OneCycle):
     "One cycle whose clock counts seconds, not steps; ends the training, and leaves validation out."
-    order = 60
+    order, total = 60, 10**6
     def __init__(self, recipe, seconds): super().__init__(recipe.lr, 1, pct_start=recipe.pct_start, div=recipe.div, div_final=recipe.div_final, moms=recipe.momentum); self.seconds = seconds
-    def at(self, start, peak, end, done):
-        "The value when this share of the seconds is over."
-        a, b, part = (start, peak, done / self.pct_start) if done < self.pct_start else (peak, end, (done - self.pct_start) / (1 - self.pct_start))
-        return float(b + (a - b) * (1 + np.cos(np.pi * part)) / 2)
     def before_train(self): self.start = getattr(self, 'start', time.time())
     def before_batch(self):
-        if self.training: self._update_val(min(1., (time.time() - self.start) / self.seconds))
+        if self.training: self._update_val(min(1., (time.time() - self.start) / self.seconds) * (self.total - 1))
     def after_batch(self):
         if self.training: self.learn.seen += len(self.y)
         if time.time() - self.start > self.seconds: raise CancelFitException
@@ -62,10 +58,10 @@ def measure(faces, recipe, minutes):
     learn.model.to(dls.device)
     ema, learn.seen = EMA(learn.model, recipe.ema), 0
     with learn.no_bar(), learn.no_logging(): learn.fit(10_000, cbs=[ByTheClock(recipe, 60 * minutes), ema] + ([MixUp(recipe.mixup)] if recipe.mixup else []))
-    valid, prep = dls.valid.items, next(f.prep for f in dls.after_batch.fs if hasattr(f, 'prep'))
+    valid, prep = dls.valid.items, FaceInput(recipe.size, recipe.resize, *recipe.stats)
     out = dict(parameters=sum(p.numel() for p in learn.model.parameters()), faces_seen=learn.seen, epochs=learn.seen / len(dls.train_ds))
     for tta in ('none', 'flip'):
-        m = evaluate(predict(ema.average.module.eval(), prep, valid.pixels, tta), valid.labels[valid.where], faces.vocab)
+        m = evaluate(predict(ema.average.module.eval(), prep, valid.pixels, tta), valid.targets, faces.vocab)
         out[tta] = {k: m[k] for k in ('accuracy', 'macro_f1', 'loss', 'calibration_error')}
     return out
 

@@ -126,7 +126,7 @@ def _eval(args):
     part = faces.usage(*usages)
     m = evaluate(predictor.probabilities(part.pixels, progress=sys.stdout.isatty(), tta=args.tta), part.labels, part.vocab)
     name = usage_name(usages)
-    if args.json: write_json(args.json, dict(usage=name, source=args.source, fingerprint=part.fingerprint, model=predictor.contract.get('recipe'), tta=args.tta or predictor.contract.get('tta', 'none'), **m))
+    if args.json: write_json(args.json, dict(usage=name, source=args.source, fingerprint=part.fingerprint, model=predictor.contract.get('recipe'), tta=args.tta or predictor.tta, **m))
     print(metrics_text(m, name))
 
 # %% ../nbs/16_cli.ipynb #ab360079

@@ -48,6 +48,8 @@ class FaceRows:
     def iloc(self): return self                                  # how fastai recognises what is indexed by a list
     @property
     def pixels(self): return np.asarray(self.faces.pixels[self.where])       # uint8 [n,h,w]
+    @property
+    def targets(self): return self.labels[self.where]            # int [n], codes of the FaceSet's vocabulary
     def __len__(self): return len(self.where)
     def __repr__(self): return f'{len(self)} rows of a {self.faces}'
     def __getitem__(self, i):

@@ -8,11 +8,10 @@ __all__ = ['Predictor']
 # %% ../nbs/15_inference.ipynb #1ef472da
 from pathlib import Path
 import numpy as np, torch
-from .augment import FaceInput
-from .core import FerError, open_picture, progress as bar
+from .core import FerError, open_picture
 from .faces import FaceDetector, crop_face, fit_crop, is_crop
 from .evaluation import tempered
-from .model import load_model, predict
+from .model import face_input, load_model, predict
 
 # %% ../nbs/15_inference.ipynb #d38e8562
 class Predictor:
@@ -25,7 +24,8 @@ class Predictor:
         self.vocab, self.detector = tuple(self.contract['vocab']), detector
         self.device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
         self.model.to(self.device)
-        self.prep = FaceInput(*(self.contract[k] for k in ('size', 'resize', 'mean', 'std')))
+        self.prep = face_input(self.contract)
+        self.tta, self.temperature = self.contract.get('tta', 'none'), self.contract.get('temperature', 1.)
 
     def probabilities(self,
         crops, # uint8 arrays [h,w], face crops
@@ -35,8 +35,8 @@ class Predictor:
     )->np.ndarray: # float32 [n,c], rows sum to 1
         "The probabilities of each class for each crop."
         if not len(crops): return np.zeros((0, len(self.vocab)), dtype=np.float32)
-        probs = predict(self.model, self.prep, np.asarray(crops), tta or self.contract.get('tta', 'none'), batch_size, progress)
-        return tempered(probs, self.contract.get('temperature', 1.)).astype(np.float32)
+        probs = predict(self.model, self.prep, np.asarray(crops), tta or self.tta, batch_size, progress)
+        return tempered(probs, self.temperature).astype(np.float32)
 
     def faces(self,
         picture, # a path, an open binary file, or a uint8 array [h,w] or [h,w,3]

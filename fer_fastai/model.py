@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OWN', 'HEADS', 'FORMAT', 'CONTRACT', 'CHANNELS', 'SHIPPED', 'conv', 'Residual', 'face_net', 'resnet18_native',
            'create_backbone', 'create_head', 'create_model', 'model_splitter', 'class_weights', 'write_weights',
-           'save_model', 'open_weights', 'model_file', 'load_model', 'predict']
+           'save_model', 'open_weights', 'model_file', 'load_model', 'face_input', 'predict']
 
 # %% ../nbs/08_model.ipynb #8bee5d7c
 import json, sys
@@ -210,6 +210,12 @@ def load_model(
     return model.eval(), contract
 
 # %% ../nbs/08_model.ipynb #edbf083f
+def face_input(
+    contract:dict, # from `load_model`
+)->FaceInput:
+    "What turns faces into the input that a model knows."
+    return FaceInput(*(contract[k] for k in ('size', 'resize', 'mean', 'std')))
+
 def predict(
     model, # in evaluation mode, from `load_model` or a Learner
     prep:FaceInput, # size, crop and normalisation

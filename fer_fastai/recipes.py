@@ -46,7 +46,7 @@ class Recipe:
     erase: float = 0.             # probability of an erased rectangle
     mixup: float = 0.             # alpha of fastai's MixUp (Zhang et al. 2018, arXiv:1710.09412); 0 for none
     ema: float = 0.               # decay of an average of the weights, which is kept in their place; 0 for none
-    tta: str = 'none'             # views at test time, beside the plain figures: 'flip' or 'ten' crops
+    tta: str = 'none'             # views that are averaged at test time: 'none', 'flip' or 'ten' crops
     valid_pct: float = .2
     seed: int = 0
     fast: bool = True             # bfloat16 and channels-last where they are faster

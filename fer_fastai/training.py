@@ -23,21 +23,19 @@ from .augment import FaceInput
 from .data import FaceSet, duplicate_groups, exact_groups
 from .dataloaders import FaceRows, get_dls
 from .evaluation import best_temperature, calibration_error, evaluate, plot_confusion, plot_curves, plot_mistakes, tempered
-from .learner import EMA, OneCycle, VoteLabels, build_learner, paper_sgd, radam, vote_shares
+from .learner import EMA, OneCycle, VoteLabels, bare, build_learner, paper_sgd, radam, vote_shares
 from .model import class_weights, open_weights, predict, save_model, write_weights
 from .recipes import RECIPES, Recipe, recipe_from
 from .report import write_page
 
 # %% ../nbs/14_training.ipynb #c78b692b
-def _bare(model): return getattr(model, 'module', model)        # without the wrapper that a distributed training puts around it
-
 def save_checkpoint(
     learn, # a Learner with an optimiser of PyTorch
     path, # the file
     **meta, # what JSON can hold
 ):
     "Write weights and optimiser state."
-    state, numbers = {f'model.{k}': v for k, v in _bare(learn.model).state_dict().items()}, {}
+    state, numbers = {f'model.{k}': v for k, v in bare(learn.model).state_dict().items()}, {}
     if hasattr(learn, 'ema'): state |= {f'ema.{k}': v for k, v in learn.ema.average.state_dict().items()}
     for i, values in learn.opt.state_dict()['state'].items():
         state |= {f'opt.{i}.{k}': v for k, v in values.items() if torch.is_tensor(v)}
@@ -96,7 +94,7 @@ class RunKeeper(Callback):
                  f"validation loss {row['valid_loss']:.3f} accuracy {row['valid_accuracy']:.1%} macro-F1 {row['valid_macro_f1']:.3f}  {row['seconds']:.0f} s")
         if self.stop_now(): raise CancelFitException
     def keep(self):
-        if self.best() == len(self.history) - 1: save_model(self.learn.ema.average.module if hasattr(self.learn, 'ema') else _bare(self.model), self.run_dir/'model.safetensors', self.contract | dict(epoch=self.history[-1]['epoch']))
+        if self.best() == len(self.history) - 1: save_model(self.learn.ema.average.module if hasattr(self.learn, 'ema') else bare(self.model), self.run_dir/'model.safetensors', self.contract | dict(epoch=self.history[-1]['epoch']))
         with atomic(self.run_dir/'history.csv') as f: pd.DataFrame(self.history).to_csv(f, index=False)
         save_checkpoint(self.learn, self.run_dir/'last.safetensors', history=self.history)
     def stop_now(self): return 0 < self.recipe.patience <= len(self.history) - 1 - self.best()
@@ -163,8 +161,7 @@ def build_for(
     "The Learner of a recipe."
     optimisers = dict(sgd=paper_sgd(nesterov=recipe.nesterov), radam=radam())
     if recipe.optimiser not in optimisers: raise FerError(f"there is no optimiser '{recipe.optimiser}'; there are {', '.join(optimisers)}")
-    rows = dls.train.items
-    weight = class_weights(rows.labels[rows.where], dls.c, recipe.balance).to(dls.device) if recipe.balance else None
+    weight = class_weights(dls.train.items.targets, dls.c, recipe.balance).to(dls.device) if recipe.balance else None
     return build_learner(dls, arch=recipe.arch, pretrained=recipe.pretrained, head=recipe.head, frozen=recipe.frozen, lr=recipe.lr, wd=recipe.weight_decay,
                          wd_bn_bias=recipe.decay_all, opt_func=optimisers[recipe.optimiser], fast=recipe.fast,
                          loss_func=CrossEntropyLossFlat(weight=weight, label_smoothing=recipe.label_smoothing))
@@ -242,12 +239,13 @@ def _report(learn, recipe, out, faces, history, progress):
     contract, prep, use = json.loads(meta['contract']), FaceInput(recipe.size, recipe.resize, *recipe.stats), faces.table.usage.to_numpy()
     parts = {'validation': learn.dls.valid.items} | {u: FaceRows(faces, np.flatnonzero(use == u)) for u in dict.fromkeys(use) if u not in ('Training', 'Validation', 'PrivateTest')}
     look = lambda rows, tta=recipe.tta: predict(learn.model.eval(), prep, rows.pixels, tta, progress=progress)
-    first, truth = look(parts['validation']), parts['validation'].labels[parts['validation'].where]
+    first, truth = look(parts['validation']), parts['validation'].targets
     warmth = best_temperature(first, truth)
     save_model(learn.model, out/'model.safetensors', contract | dict(temperature=warmth, tta=recipe.tta))
-    photo, exact, figures, copies = duplicate_groups(faces.pixels), exact_groups(faces.pixels), {}, {}
+    if len(parts) > 1: photo, exact = duplicate_groups(faces.pixels), exact_groups(faces.pixels)
+    figures, copies = {}, {}
     for name, rows in parts.items():
-        targets = rows.labels[rows.where]
+        targets = rows.targets
         probs = tempered(first if name == 'validation' else look(rows), warmth)
         figures[name] = evaluate(probs, targets, faces.vocab)
         if recipe.tta != 'none': figures[f'{name}, one view'] = evaluate(tempered(look(rows, 'none'), warmth), targets, faces.vocab)
