@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FaceSet', 'check_folder', 'write_faces', 'save_faces', 'load_faces', 'thumbnails', 'near_pairs', 'exact_groups',
-           'duplicate_groups', 'split_groups', 'split_faces']
+           'duplicate_groups', 'split_groups', 'split_faces', 'with_validation']
 
 # %% ../nbs/01_data.ipynb #93350e64
 import hashlib, json
@@ -176,3 +176,14 @@ def split_faces(
     if len(valid): return train, valid
     valid = split_groups(faces.labels[train], duplicate_groups(faces.pixels if len(train) == len(faces) else faces.pixels[train], near), valid_pct, seed)
     return train[~valid], train[valid]
+
+# %% ../nbs/01_data.ipynb #a1026c9e
+def with_validation(
+    faces:FaceSet, # with Training faces
+    valid_pct:float=.1, # share of each class that validates
+    seed:int=0, # another seed, another split
+)->FaceSet: # the same faces; those that validate have the usage Validation
+    "`split_faces`, kept as a usage."
+    table = faces.table.copy()
+    table.loc[split_faces(faces, valid_pct, seed)[1], 'usage'] = 'Validation'
+    return FaceSet(faces.pixels, table, faces.vocab, faces.skipped)

@@ -94,7 +94,11 @@ class FaceDL(TfmdDL):
 
     def do_item(self, s): return super().do_item(s) if self.rows is None else s or 0
     def do_batch(self, b): return super().do_batch(b) if self.rows is None else self.fetch(np.asarray(b))
-    def shuffle_fn(self, idxs): return np.random.default_rng(self.rng.getrandbits(64)).permutation(idxs).tolist()
+    weights = None                                               # float [n], sum 1: draw by them, with replacement
+    def shuffle_fn(self, idxs):
+        "An epoch's faces in random order: all, or as many of them as `n` says."
+        rng, all_of_them = np.random.default_rng(self.rng.getrandbits(64)), len(self.dataset)
+        return (rng.permutation(all_of_them)[:len(idxs)] if self.weights is None else rng.choice(all_of_them, len(idxs), p=self.weights)).tolist()
 
 def _release(pixels):
     "Give back the memory that memory-mapped pixels have come to occupy; the system's file cache keeps them."

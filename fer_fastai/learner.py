@@ -68,11 +68,11 @@ def fast_callbacks(
     return ([MixedPrecision(AMPMode.BF16)] if bf16 else []) + ([ChannelsLast()] if bf16 or kind == 'cpu' and (size >= 112 or channels == 1) else [])
 
 # %% ../nbs/09_learner.ipynb #58120df0
-def _from_fer2013(dls):
-    "The model that comes with the package, with a new head where the classes are others; the DataLoaders give what it knows."
-    model, contract = load_model('quick')
+def _from_faces(dls, name):
+    "A model that knows faces, with a new head where the classes are others; the DataLoaders give what it knows."
+    model, contract = load_model('quick' if name == 'fer2013' else name)
     ours = [f for dl in dls.loaders for f in dl.after_batch.fs if isinstance(getattr(f, 'prep', None), FaceInput)]
-    if not ours: raise FerError("pretrained='fer2013' needs DataLoaders of get_dls or get_dblock, which give the faces in the size that the model knows")
+    if not ours: raise FerError(f"pretrained='{name}' needs DataLoaders of get_dls or get_dblock, which give the faces in the size that the model knows")
     for f in ours: f.prep = face_input(contract)
     if list(dls.vocab) != contract['vocab']: model[1] = create_head(model[1][0].in_features, dls.c, HEADS[contract['head']])
     return model
@@ -82,7 +82,7 @@ def _from_fer2013(dls):
 def build_learner(
     dls, # fastai DataLoaders, such as `get_dls` gives
     arch:str='resnet18', # a backbone of torchvision or timm, or of `OWN`
-    pretrained=True, # ImageNet weights? An error where they can't be fetched. 'fer2013' for the model that comes with the package, `arch` and `head` included
+    pretrained=True, # ImageNet weights? An error where they can't be fetched. 'fer2013' for the model that comes with the package, or a run folder; both with their own `arch` and `head`
     head:str='custom', # the paper's 'custom' head, or its 'simple' baseline
     frozen:bool=False, # train the head alone, the paper's other baseline?
     momentum:float=.9, # of SGD; give `opt_func` for another optimiser
@@ -95,8 +95,7 @@ def build_learner(
     **kwargs
 )->Learner: # plain: `lr_find`, `fit_one_cycle`, `tta`, `export`, `show_results` and interpretation work on it
     "A Learner after the paper: ResNet-18 with all layers trainable, head 512→512→256→7, SGD, cross-entropy, accuracy and macro-F1."
-    if pretrained not in (True, False, 'fer2013'): raise FerError(f"there are no weights '{pretrained}'; give True for ImageNet's, 'fer2013', or False")
-    known = _from_fer2013(dls) if pretrained == 'fer2013' else None
+    known = None if isinstance(pretrained, bool) else _from_faces(dls, pretrained)
     prep = next((f.prep for f in dls.after_batch.fs if hasattr(f, 'prep')), FaceInput())
     model = known or create_model(arch, dls.c, pretrained, head, len(prep.mean))
     if frozen and not wd_bn_bias: raise FerError('a frozen body is split into body and head; leave wd_bn_bias as it is')
