@@ -373,6 +373,7 @@ d = { 'settings': { 'branch': 'main',
                                      'fer_fastai.training.find_lr': ('training.html#find_lr', 'fer_fastai/training.py'),
                                      'fer_fastai.training.load_checkpoint': ('training.html#load_checkpoint', 'fer_fastai/training.py'),
                                      'fer_fastai.training.record': ('training.html#record', 'fer_fastai/training.py'),
+                                     'fer_fastai.training.recorded': ('training.html#recorded', 'fer_fastai/training.py'),
                                      'fer_fastai.training.save_checkpoint': ('training.html#save_checkpoint', 'fer_fastai/training.py'),
                                      'fer_fastai.training.surroundings': ('training.html#surroundings', 'fer_fastai/training.py'),
                                      'fer_fastai.training.train': ('training.html#train', 'fer_fastai/training.py')}}}

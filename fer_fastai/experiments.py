@@ -17,7 +17,7 @@ from .compare import load_predictions, right_bits, save_predictions
 from .core import FerError, seed_everything, write_json
 from .data import FaceSet, with_validation
 from .recipes import BRIEF, RECIPES, Recipe
-from .training import build_for, dls_for, record, surroundings, train
+from .training import build_for, dls_for, recorded, surroundings, train
 
 # %% ../nbs/22_experiments.ipynb #6dc8c296
 @dataclass(frozen=True)
@@ -105,9 +105,8 @@ def trained(
             r = recipe.but(seed=trial.seed, **(dict(pretrained=str(lab.folder(start))) if start else {}))
             plan = planned(r, mine, lab.epochs or (None if lab.minutes else trial.epochs), lab.minutes or (None if lab.epochs else trial.minutes))
         train(mine, plan, run, resume=run.exists(), source=lab.source, progress=lab.progress, say=lab.say)
-        record(run, lab.file(trial.key))
-        said = lab.result(trial.key)
-        lab.write(trial, dict(budget=dict(epochs=said['recipe']['epochs'], steps=said['recipe']['steps'], minutes=lab.minutes or trial.minutes)) | said)
+        said = recorded(run)
+        lab.write(trial, dict(budget=dict(epochs=said['recipe']['epochs'], steps=said['recipe'].get('steps', 0), minutes=lab.minutes or trial.minutes)) | said)
     return make
 
 # %% ../nbs/22_experiments.ipynb #295154a6

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['save_checkpoint', 'load_checkpoint', 'EpochSeed', 'RunKeeper', 'commit', 'surroundings', 'find_lr', 'dls_for',
-           'build_for', 'train', 'record']
+           'build_for', 'train', 'recorded', 'record']
 
 # %% ../nbs/16_training.ipynb #7297e345
 import contextlib, json, os, platform, subprocess, time
@@ -277,13 +277,19 @@ def _report(learn, recipe, out, faces, history, progress):
     write_page(out)
     return result
 
-# %% ../nbs/16_training.ipynb #debc4d53
+# %% ../nbs/16_training.ipynb #4dc7f5c9
+def recorded(
+    run, # a finished run folder
+)->dict: # recipe, data, versions, figures, which faces were right, history
+    "A run's record."
+    run = Path(run)
+    config, result = (json.loads((run/f).read_text(encoding='utf-8')) for f in ('config.json', 'metrics.json'))
+    right = {name: right_bits(*p) for name, p in load_predictions(run).items()}
+    return config | result | dict(right=right, history=pd.read_csv(run/'history.csv').to_dict('records'))
+
 def record(
     run, # a finished run folder
     path, # the JSON to write, say results/my_run.json
 ):
     "Write a run's record."
-    run = Path(run)
-    config, result = (json.loads((run/f).read_text(encoding='utf-8')) for f in ('config.json', 'metrics.json'))
-    kept = load_predictions(run)
-    write_json(path, config | result | dict(right={name: right_bits(*p) for name, p in kept.items()}, history=pd.read_csv(run/'history.csv').to_dict('records')))
+    write_json(path, recorded(run))
