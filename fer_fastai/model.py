@@ -5,12 +5,14 @@
 # %% auto #0
 __all__ = ['OWN', 'HEADS', 'FORMAT', 'CONTRACT', 'CHANNELS', 'SHIPPED', 'conv', 'Residual', 'face_net', 'resnet18_native',
            'create_backbone', 'create_head', 'create_model', 'model_splitter', 'class_weights', 'write_weights',
-           'save_model', 'open_weights', 'model_file', 'load_model', 'face_input', 'predict']
+           'save_model', 'open_weights', 'model_file', 'load_model', 'face_input', 'view_probabilities', 'predict']
 
 # %% ../nbs/08_model.ipynb #8bee5d7c
 import json, sys
+from functools import partial
 from pathlib import Path
 import numpy as np, torch, torchvision, fer_fastai
+from fastcore.meta import delegates
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -48,7 +50,7 @@ def resnet18_native(
     model.conv1, model.maxpool = nn.Conv2d(channels, 64, 3, 1, 1, bias=False), nn.Identity()
     return model, _cut(model)
 
-OWN = dict(face_net=face_net, resnet18_native=resnet18_native)
+OWN = dict(face_net=face_net, resnet18_native=resnet18_native, plain_cnn=partial(face_net, stages=((32, 'c'), (64, 'c'), (128, 'c'))))      # the last is what the paper calls a plain CNN
 
 # %% ../nbs/08_model.ipynb #5b6d9bfa
 def _cut(model):
@@ -216,18 +218,23 @@ def face_input(
     "What turns faces into the input that a model knows."
     return FaceInput(*(contract[k] for k in ('size', 'resize', 'mean', 'std')))
 
-def predict(
+def view_probabilities(
     model, # in evaluation mode, from `load_model` or a Learner
     prep:FaceInput, # size, crop and normalisation
     pixels, # uint8 [n,h,w]
-    tta:str='none', # views to average: 'none', 'flip' or 'ten' crops
+    tta:str='none', # one of `TTA`
     batch_size:int=128, # faces at a time
     progress:bool=False, # show a progress bar?
-)->np.ndarray: # float32 [n,classes], rows sum to 1
-    "Probabilities, averaged over the views of test-time augmentation."
+)->np.ndarray: # float32 [views,n,classes]
+    "Probabilities for each view of test-time augmentation."
     if tta not in TTA: raise FerError(f"there is no tta '{tta}'; there are {', '.join(TTA)}")
     device, out = next(model.parameters()).device, []
     for i in bar(range(0, len(pixels), batch_size), progress):
         x = torch.from_numpy(np.asarray(pixels[i:i + batch_size]))[:, None].to(device)
-        with torch.inference_mode(): out.append(sum(model(prep(x, v)).float().softmax(1) for v in tta_views(tta, len(x), prep.part, device)) / len(TTA[tta]))
-    return torch.cat(out).cpu().numpy() if out else np.zeros((0, 0), dtype=np.float32)
+        with torch.inference_mode(): out.append(torch.stack([model(prep(x, v)).float().softmax(1) for v in tta_views(tta, len(x), prep.part, device)]))
+    return torch.cat(out, 1).cpu().numpy() if out else np.zeros((len(TTA[tta]), 0, 0), dtype=np.float32)
+
+@delegates(view_probabilities)
+def predict(model, prep:FaceInput, pixels, **kwargs)->np.ndarray: # float32 [n,classes], rows sum to 1
+    "Probabilities, averaged over the views of test-time augmentation."
+    return view_probabilities(model, prep, pixels, **kwargs).mean(0)
