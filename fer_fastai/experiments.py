@@ -357,7 +357,7 @@ def _backbone(lab, trial):
 @family
 def backbones(seeds):
     "Networks in equal minutes: accuracy against parameters, multiply-adds and speed."
-    return [Trial('backbones', arch, s, _backbone, minutes=1.) for arch in BACKBONES for s in seeds]
+    return [Trial('backbones', arch, s, _backbone, minutes=.75) for arch in BACKBONES for s in seeds]
 
 # %% ../nbs/22_experiments.ipynb #fc7b8a98
 def _imagenet_features(lab, trial):
@@ -369,7 +369,7 @@ def _geometry(lab, trial): return geometry(_cached(lab, 'landmarks', lambda: lan
 @family
 def comparators(seeds):
     "A plain CNN, hand-crafted gradients, landmark geometry, frozen deep features with a support-vector machine."
-    cnn = BRIEF.but(name='plain_cnn', why='three convolutions, each with pooling', arch='plain_cnn')
+    cnn = BRIEF.but(name='plain_cnn', why='three convolutions, each with pooling', arch='plain_cnn', epochs=4)
     return [*(Trial('comparators', 'plain_cnn', s, trained(cnn)) for s in seeds), Trial('comparators', 'hog_linear', 0, classified(lambda lab, t: hog(lab.faces.pixels, lab.progress), 'linear')),
             *(Trial('comparators', 'landmarks_network', s, classified(_geometry, 'network')) for s in seeds),
             *(Trial('comparators', 'features_svm', s, classified(_embedded(_plain), 'svm'), (f'seeds/plain_{s}',)) for s in seeds),
@@ -380,9 +380,8 @@ CYCLE = SHORT.but(name='cycle', why='another cycle at a third of the first rate,
 
 @family
 def snapshots(seeds):
-    "Two more cycles from each plain model: members for ensembles."
-    return [Trial('snapshots', f'cycle{i}', s, trained(CYCLE, start=before), (before,), epochs=1) for s in seeds
-            for i, before in ((1, f'seeds/plain_{s}'), (2, f'snapshots/cycle1_{s}'))]
+    "Another cycle from each plain model: members for ensembles."
+    return [Trial('snapshots', 'cycle', s, trained(CYCLE, start=f'seeds/plain_{s}'), (f'seeds/plain_{s}',), epochs=1) for s in seeds]
 
 MEMBERS = ('seeds', 'imbalance', 'snapshots', 'backbones', 'comparators')
 
@@ -396,7 +395,8 @@ def _ensembles(lab, trial):
     truth = {p: same[p][1] for p in probs}
     there = lambda *names: [k for k in names if k in kept]
     seeds = [k for k in kept if k.startswith('seeds/plain')]
-    groups = dict(seeds=seeds, snapshots=there('seeds/plain_0', 'snapshots/cycle1_0', 'snapshots/cycle2_0'), backbones=there(*(f'backbones/{b}_0' for b in BACKBONES)))
+    groups = dict(seeds=seeds) | {f'snapshots of {s}': there(s, s.replace('seeds/plain', 'imbalance/plain'), s.replace('seeds/plain', 'snapshots/cycle')) for s in seeds}
+    groups |= dict(backbones=there(*(f'backbones/{b}_0' for b in BACKBONES)))
     order = list(kept)
     groups['greedy'] = [order[i] for i in greedy([probs['validation'][k] for k in order], truth['validation'])]
     rows = []
@@ -413,7 +413,7 @@ def _ensembles(lab, trial):
 @family
 def ensembles(seeds):
     "Averages over seeds, snapshots and backbones, and a greedy choice from every run in the folder."
-    return [Trial('ensembles', 'all', 0, _ensembles, tuple(f'seeds/plain_{s}' for s in seeds) + ('snapshots/cycle2_0',))]
+    return [Trial('ensembles', 'all', 0, _ensembles, tuple(f'{f}_{s}' for f in ('seeds/plain', 'imbalance/plain', 'snapshots/cycle') for s in seeds))]
 
 # %% ../nbs/22_experiments.ipynb #0b2f65db
 def _calibration(lab, trial):
