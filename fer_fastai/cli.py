@@ -112,7 +112,7 @@ def fer_eval(parser):
     parser.add_argument('run', metavar='RUN', help=RUN)
     _source(parser)
     parser.add_argument('--usage', default='PublicTest', help='PublicTest (default), PrivateTest, several joined by +, or all')
-    parser.add_argument('--tta', choices=('none', 'flip', 'ten'), help='test-time augmentation: one view, the mirrored face, too, or ten crops (default: what the model was made for)')
+    parser.add_argument('--tta', choices=('none', 'flip', 'turn', 'flip_turn', 'five', 'ten'), help='test-time augmentation: one view, the mirrored face, too, small turns, five or ten crops (default: what the model was made for)')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
     return _eval
 

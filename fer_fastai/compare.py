@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['save_predictions', 'load_predictions', 'right_bits', 'bits_right', 'mcnemar', 'holm', 'bootstrap', 'load_run',
-           'compare', 'compare_text', 'plot_compare', 'over_seeds']
+           'compare', 'compare_text', 'plot_compare', 'over_seeds', 'read_family', 'mean_right', 'span', 'seed_table',
+           'seed_rows']
 
 # %% ../nbs/12_compare.ipynb #0805f5d7
 import json
@@ -116,6 +117,9 @@ def compare(
 )->pd.DataFrame: # a row for each run
     "Accuracy and macro-F1 with intervals, the difference from the first, McNemar's p, and Holm's for all of them."
     each = [load_run(r, part) for r in runs]
+    stems = [e['name'] for e in each]
+    for e, r in zip(each, runs):
+        if stems.count(e['name']) > 1: e['name'] = '/'.join(Path(r).with_suffix('').parts[-2:])
     first = each[0]
     for e in each:
         if e['n'] != first['n'] or 'targets' in e and 'targets' in first and (e['targets'] != first['targets']).any():
@@ -175,3 +179,68 @@ def over_seeds(
     "Mean and standard deviation."
     v = np.asarray(values, dtype=float)
     return dict(mean=float(v.mean()), sd=float(v.std(ddof=1)) if len(v) > 1 else None, n=len(v))
+
+# %% ../nbs/12_compare.ipynb #7ff9bb94
+def read_family(
+    folder, # of the JSONs that `fer_experiment` wrote, say results/experiments/imbalance
+)->dict: # the records by name, in the order of their seeds
+    "The records of a family; empty where none was run."
+    out = {}
+    for f in sorted(Path(folder).glob('*.json')):
+        r = json.loads(f.read_text(encoding='utf-8'))
+        out.setdefault(r['name'], []).append(r)
+    return {k: sorted(v, key=lambda r: r['seed']) for k, v in out.items()}
+
+def mean_right(
+    records:list, # of one name
+    part:str='PublicTest', # of the faces
+)->np.ndarray: # float [n]: how many of the seeds were right
+    "The share of the seeds that got each face right."
+    return np.mean([bits_right(r['right'][part], r['figures'][part]['n']) for r in records], 0)
+
+def span(
+    values, # float [n], one per face
+    draws:int=2000, # with replacement
+    seed:int=0, # of the draws
+)->tuple: # lower and upper bound of the mean, 95 %
+    "A bootstrap interval over the faces."
+    values, rng = np.asarray(values, dtype=float), np.random.default_rng(seed)
+    return tuple(np.quantile([values[rng.integers(0, len(values), len(values))].mean() for _ in range(draws)], (.025, .975)).tolist())
+
+def seed_table(
+    family:dict, # from `read_family`
+    names:list, # the rows, in this order
+    base:str=None, # the one that the others are compared with, seed by seed; None for no comparison
+    part:str='PublicTest', # of the faces
+)->pd.DataFrame: # one row per name; NaN where it was not run
+    "Means over the seeds, their deviation, and intervals over the faces: of the accuracy, and of the difference from `base` with the same seeds."
+    rows = []
+    for name in names:
+        if name not in family: rows.append(dict(name=name, runs=0)); continue
+        records = family[name]
+        f = [r['figures'][part] for r in records]
+        accuracy, macro = over_seeds([x['accuracy'] for x in f]), over_seeds([x['macro_f1'] for x in f])
+        row = dict(name=name, runs=len(records), accuracy=accuracy['mean'], accuracy_sd=accuracy['sd'], accuracy_95=span(mean_right(records, part)), macro_f1=macro['mean'], macro_f1_sd=macro['sd'])
+        pairs = [(r, b) for r in records for b in family.get(base, []) if r['seed'] == b['seed'] and name != base]
+        if pairs:
+            change = mean_right([r for r, _ in pairs], part) - mean_right([b for _, b in pairs], part)
+            gain = over_seeds([r['figures'][part]['macro_f1'] - b['figures'][part]['macro_f1'] for r, b in pairs])
+            row |= dict(difference=float(change.mean()), difference_95=span(change), macro_f1_difference=gain['mean'], macro_f1_difference_sd=gain['sd'])
+        rows.append(row)
+    return pd.DataFrame(rows).set_index('name')
+
+# %% ../nbs/12_compare.ipynb #c70c736b
+def seed_rows(
+    t:pd.DataFrame, # from `seed_table`
+)->pd.DataFrame: # of strings, to be looked at; 'not run' where nothing was
+    "The table in words and rounded figures."
+    pm = lambda m, sd, scale, digits: f'{m * scale:.{digits}f}' + ('' if sd is None or np.isnan(sd) else f' ± {sd * scale:.{digits}f}')
+    def row(r):
+        if not r['runs']: return dict(runs='not run')
+        out = {'runs': r['runs'], 'accuracy, %': pm(r['accuracy'], r['accuracy_sd'], 100, 1), '95 %': f"{100 * r['accuracy_95'][0]:.1f} to {100 * r['accuracy_95'][1]:.1f}", 'macro-F1': pm(r['macro_f1'], r['macro_f1_sd'], 1, 3)}
+        if 'difference' in t:
+            there = isinstance(r['difference_95'], tuple)
+            out |= {'difference, points': f"{100 * r['difference']:+.1f}" if there else '', '95 % of it': f"{100 * r['difference_95'][0]:+.1f} to {100 * r['difference_95'][1]:+.1f}" if there else '',
+                    'macro-F1 difference': pm(r['macro_f1_difference'], r['macro_f1_difference_sd'], 1, 3) if there else ''}
+        return out
+    return pd.DataFrame([row(r) for r in t.to_dict('records')], index=t.index).fillna('')

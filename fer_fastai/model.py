@@ -235,6 +235,6 @@ def view_probabilities(
     return torch.cat(out, 1).cpu().numpy() if out else np.zeros((len(TTA[tta]), 0, 0), dtype=np.float32)
 
 @delegates(view_probabilities)
-def predict(model, prep:FaceInput, pixels, **kwargs)->np.ndarray: # float32 [n,classes], rows sum to 1
-    "Probabilities, averaged over the views of test-time augmentation."
-    return view_probabilities(model, prep, pixels, **kwargs).mean(0)
+def predict(*args, **kwargs)->np.ndarray: # float32 [n,classes], rows sum to 1
+    "`view_probabilities`, averaged over the views."
+    return view_probabilities(*args, **kwargs).mean(0)
