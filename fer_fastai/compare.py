@@ -12,7 +12,6 @@ import json
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from scipy.stats import binomtest
-from sklearn.metrics import f1_score
 from .core import FerError
 from .evaluation import wilson
 from .model import open_weights, write_weights

@@ -28,7 +28,7 @@ def judge(
 )->tuple: # `evaluate`'s figures by name, and how many test pictures are byte for byte in Training
     "The figures of each part; for test sets also of the photos that Training does not have."
     figures, copies, use = {}, {}, faces.table.usage.to_numpy()
-    if len(parts) > 1: photo, exact = duplicate_groups(faces.pixels), exact_groups(faces.pixels)
+    if set(parts) - {'validation'}: photo, exact = duplicate_groups(faces.pixels), exact_groups(faces.pixels)
     for name, at in parts.items():
         figures[name] = evaluate(probs[name], faces.labels[at], faces.vocab)
         if name == 'validation': continue
