@@ -178,7 +178,8 @@ def _looking(lab, trial, n=700):
     side, cut = faces.pixels.shape[1], (1 - prep.part) / 2 * faces.pixels.shape[1]
     seen = (points[..., :2] - cut) * prep.size / (side - 2 * cut)                 # in the network's view
     inside = np.stack([cv2.fillPoly(np.zeros((prep.size, prep.size), np.uint8), [np.round(p[list(OVAL)]).astype(np.int32)], 1) for p in seen]).astype(bool)
-    share = (heat * inside).sum((1, 2)) / np.maximum(heat.sum((1, 2)), 1e-9)
+    on = lambda where: (heat * where).sum((1, 2)) / np.maximum(heat.sum((1, 2)), 1e-9)
+    share, other = on(inside), on(np.roll(inside, 1, 0))      # the control: the oval of another face
     guess = probs.argmax(1)
     small = [cv2.resize(heat[guess[order] == i].mean(0), (22, 22), interpolation=cv2.INTER_AREA).round(3).tolist() if (guess[order] == i).any() else None for i in range(len(faces.vocab))]
     boot = np.random.default_rng(0).integers(0, len(share), (1000, len(share)))
@@ -188,7 +189,8 @@ def _looking(lab, trial, n=700):
     lose = {str(k): dict(outvoted=float(wrong[worst.row[:k]].mean()), model_agrees_with_people=float(agrees[worst.row[:k]].mean())) for k in (50, 100, 300, len(at))}
     some = np.random.default_rng(1).permutation(len(at))[:1000]
     flat = flat_map(embeddings(model, prep, faces.pixels[at[some]]))
-    lab.write(trial, dict(heat=dict(n=len(order), share_on_face=float(share.mean()), share_on_face_95=np.quantile(share[boot].mean(1), (.025, .975)).tolist(), face_covers=float(inside.mean()), maps=small,
+    lab.write(trial, dict(heat=dict(n=len(order), share_on_face=float(share.mean()), share_on_face_95=np.quantile(share[boot].mean(1), (.025, .975)).tolist(), face_covers=float(inside.mean()),
+            share_on_another=float(other.mean()), more_than_on_another_95=np.quantile((share - other)[boot].mean(1), (.025, .975)).tolist(), maps=small,
             outline={k: (seen.mean(0)[list(v)] / prep.size).round(3).tolist() for k, v in dict(oval=OVAL, lips=LIPS, left_eye=LEFT_EYE, right_eye=RIGHT_EYE).items()}),
         features=dict(n=len(some), x=flat[:, 0].round(1).tolist(), y=flat[:, 1].round(1).tolist(), label=faces.labels[at[some]].tolist()), top_losses=lose,
         data=dict(source=lab.source, fingerprint=faces.fingerprint)) | surroundings())
