@@ -14,12 +14,12 @@ from .compare import load_predictions, right_bits
 from .data import with_validation
 from .ensembles import best_weights, greedy, weighted
 from .evaluation import best_temperature, calibration_error, evaluate, reliability, risk_coverage, tempered, wilson
-from .experiments import Trial, family, parts_of, trained
+from .experiments import Trial, family, parts_of
 from .explain import flat_map, grad_cam, top_losses
-from .families import BACKBONES, plain_key
+from .families import BACKBONES, classified, gradients, plain_key
 from .model import face_input, load_model, predict, view_probabilities
 from .noise import folds, label_issues, outvoted, precision_recall, vote_table, without_fold
-from .recipes import BRIEF, RECIPES
+from .recipes import RECIPES
 from .training import surroundings
 
 # %% ../nbs/24_analyses.ipynb #d06c23b8
@@ -158,7 +158,7 @@ def _agreement(lab, trial):
 def noise(seeds):
     "Wrong labels found by confident learning, against FER+ votes; accuracy by how much people agree. Needs the votes."
     held = lambda i: lambda lab, trial: without_fold(lab.faces, folds(lab.faces, FOLDS, trial.seed), i)
-    return [*(Trial('noise', f'fold{i}', s, trained(BRIEF.but(name=f'fold{i}'), held(i)), epochs=2) for s in seeds for i in range(FOLDS)),
+    return [*(Trial('noise', f'fold{i}', s, classified(gradients, 'network', faces=held(i))) for s in seeds for i in range(FOLDS)),
             *(Trial('noise', 'found', s, _noise, tuple(f'noise/fold{i}_{s}' for i in range(FOLDS))) for s in seeds),
             Trial('noise', 'agreement', 0, _agreement, tuple(f'seeds/plain_{s}' for s in seeds))]
 
