@@ -42,10 +42,10 @@ def classified(
     return make
 
 def _embedded(key):
-    "Features of a trained trial's network."
+    "Features of a trained trial's network, made once."
     def features(lab, trial):
         model, contract = load_model(lab.folder(key(trial)))
-        return embeddings(model, face_input(contract), lab.faces.pixels, progress=lab.progress)
+        return cached(lab, f"embeddings_{key(trial).replace('/', '_')}", lambda: embeddings(model, face_input(contract), lab.faces.pixels, progress=lab.progress))
     return features
 
 def gradients(lab, trial): return hog(lab.faces.pixels, lab.progress)
