@@ -7,8 +7,9 @@ __all__ = ['MESH_MEMBER', 'MESH_SHA', 'LEFT_EYE', 'RIGHT_EYE', 'CLASSIFIERS', 'G
            'landmarks', 'geometry', 'classify']
 
 # %% ../nbs/20_baselines.ipynb #d1dcd1fd
-import hashlib
+import hashlib, warnings
 import numpy as np, torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -110,6 +111,8 @@ def classify(
 )->tuple: # a function of X that gives probabilities [n,c], and the C chosen
     "Standardise, fit for each C, keep the best on validation."
     if kind not in CLASSIFIERS: raise FerError(f"there is no classifier '{kind}'; there are {', '.join(CLASSIFIERS)}")
-    fits = [(C, make_pipeline(StandardScaler(), CLASSIFIERS[kind](C, seed)).fit(X, y)) for C in GRID[kind]]
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', ConvergenceWarning)       # validation chooses; the last digits of a fit do not matter
+        fits = [(C, make_pipeline(StandardScaler(), CLASSIFIERS[kind](C, seed)).fit(X, y)) for C in GRID[kind]]
     C, best = max(fits, key=lambda f: f[1].score(*valid))
     return (lambda X: best.predict_proba(X)) if hasattr(best, 'predict_proba') else (lambda X: _softmax(best.decision_function(X))), C
