@@ -113,7 +113,7 @@ def _backbone(lab, trial):
 @family
 def backbones(seeds):
     "Networks in equal minutes: accuracy against parameters, multiply-adds and speed."
-    return [Trial('backbones', arch, s, _backbone, minutes=1.5) for arch in BACKBONES for s in seeds]
+    return [Trial('backbones', arch, s, _backbone, minutes=1.) for arch in BACKBONES for s in seeds]
 
 # %% ../nbs/23_families.ipynb #5f1116ac
 def _imagenet_features(lab, trial):
