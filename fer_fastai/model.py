@@ -8,7 +8,7 @@ __all__ = ['OWN', 'HEADS', 'FORMAT', 'CONTRACT', 'CHANNELS', 'SHIPPED', 'conv', 
            'save_model', 'open_weights', 'model_file', 'load_model', 'face_input', 'view_probabilities', 'predict']
 
 # %% ../nbs/08_model.ipynb #8bee5d7c
-import json, sys
+import contextlib, io, json, sys
 from functools import partial
 from pathlib import Path
 import numpy as np, torch, torchvision, fer_fastai
@@ -74,7 +74,9 @@ def _imagenet(arch):
     "A torchvision model with its default ImageNet weights, through torchvision's own loading."
     weights = torchvision.models.get_model_weights(arch).DEFAULT
     file = Path(get_dir())/'checkpoints'/weights.url.rpartition('/')[2]
-    try: state = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
+    quiet = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())      # torch says 'Downloading' in any case
+    try:
+        with quiet: state = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
     except Exception as e:
         raise FerError(f"ImageNet weights for {arch} can't be fetched from {weights.url} ({e}); put that file at {file}, "
                        "or train from scratch with pretrained=False (--no-pretrained)") from e
