@@ -6,6 +6,7 @@
 __all__ = ['last_map', 'grad_cam', 'plot_heat', 'flat_map', 'top_losses', 'plot_top_losses']
 
 # %% ../nbs/19_explain.ipynb #c01e2e3c
+import warnings
 import numpy as np, pandas as pd, torch
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
@@ -37,8 +38,10 @@ def grad_cam(
     layer=None, # None for `last_map`
 )->np.ndarray: # float32 [n,h,w] from 0 to 1
     "Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) by Captum, which comes with the extra `experiments`."
-    try: from captum.attr import LayerAttribution, LayerGradCam
-    except ImportError as e: raise FerError("Grad-CAM needs Captum; pip install 'fer_fastai[experiments]'") from e
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')                           # tqdm, which Captum brings along, wants notebook widgets
+        try: from captum.attr import LayerAttribution, LayerGradCam
+        except ImportError as e: raise FerError("Grad-CAM needs Captum; pip install 'fer_fastai[experiments]'") from e
     if target is None:
         with torch.no_grad(): target = model(x).argmax(1)
     heat = LayerGradCam(model, layer or last_map(model, x)).attribute(x, target=target, relu_attributions=True)
