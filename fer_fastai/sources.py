@@ -13,7 +13,7 @@ import numpy as np, pandas as pd
 from .core import EMOTIONS, USAGES, FerError, NotAPicture, cache_dir, label_code, progress as bar, read_picture, sha256_of
 from .data import FaceSet, load_faces, save_faces
 from .demo import draw_faces
-from .faces import FaceDetector, crop_face, fit_crop, is_crop
+from .faces import FaceDetector, cut_faces
 
 # %% ../nbs/04_sources.ipynb #a319a1b1
 USAGE_WORDS = {u.lower(): u for u in USAGES} | dict(train='Training', valid='Validation', val='Validation', validation='Validation', test='Test')
@@ -152,10 +152,10 @@ def faces_from_folder(
     which:str='largest', # of several faces in a photo the 'largest', or 'all'
     size:int=48, # side of a crop, pixels
     progress:bool=True, # show a progress bar?
-    detector=None, # a `FaceDetector`, made when needed
+    detector=None, # a `FaceDetector` of your own
 )->FaceSet: # its `skipped` lists what could not be read and where no face was found
     "Read a folder tree of pictures, one folder a class."
-    root = Path(root)
+    root, detector = Path(root), detector or FaceDetector()
     rows, other = _labelled_files(root, vocab)
     if not rows: raise FerError(f'{root} has no class folders with pictures; make one per class: {", ".join(vocab)}')
     skipped = [dict(source=str(p.relative_to(root)), reason='not a picture by its name') for p in other]
@@ -163,16 +163,13 @@ def faces_from_folder(
     for path, label, usage in bar(rows, progress):
         source = str(path.relative_to(root))
         try: picture = read_picture(path)
-        except NotAPicture as e:
+        except NotAPicture:
             if path.stat().st_size: raise
             skipped.append(dict(source=source, reason='empty file')); continue
         except FerError as e: skipped.append(dict(source=source, reason=str(e))); continue
         if min(picture.shape[:2]) < 8: skipped.append(dict(source=source, reason=f'too small: {picture.shape[1]}×{picture.shape[0]} pixels')); continue
-        if crop == 'never' or crop == 'auto' and is_crop(picture): found = [fit_crop(picture, size)]
-        else:
-            detector = detector or FaceDetector()
-            found = [crop_face(picture, f, size) for f in detector(picture)[:1 if which == 'largest' else None]]
-            if not found: skipped.append(dict(source=source, reason='no face found'))
+        found = [c for _, c in cut_faces(picture, detector, which, crop, size)]
+        if not found: skipped.append(dict(source=source, reason='no face found'))
         crops += found
         table += [dict(label=label, usage=usage, source=source)] * len(found)
     if not crops: raise FerError(f"no picture in {root} could be used; the first: {skipped[0]['source']}, {skipped[0]['reason']}")
