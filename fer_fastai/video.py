@@ -13,6 +13,8 @@ import numpy as np
 from .core import FerError, atomic, progress as bar, save_figure
 from .inference import Predictor
 
+os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')           # OpenCV looks there when it opens its first film
+
 # %% ../nbs/21_video.ipynb #e6e06a0b
 class Track:
     "A face that is followed: centre, side and speed in pixels, what it looks like, its smoothed probabilities."
@@ -70,7 +72,6 @@ def frames(
     source, # a film, or the number of a webcam
 ): # gives an iterator of (time in seconds, uint8 [h,w,3]), frames a second, and the number of frames (None where that is not known)
     "Open a film or a webcam; `FerError` where that can't be."
-    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     import cv2
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     live = str(source).isdigit()
