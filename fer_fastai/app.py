@@ -153,16 +153,6 @@ def create_app(
     except ImportError as e: raise FerError("the page needs Gradio; pip install 'fer_fastai[app]'") from e
     web = Page(predictor or Predictor(run), run)
 
-    class Upload(gr.Image):
-        "An image input that hands over the file as it came: reading it, with its limits, is ours."
-        def get_block_name(self): return 'image'
-        def preprocess(self, payload): return payload and payload.path
-
-    class Uploads(gr.File):
-        "Likewise; Gradio's own leaves a temporary file behind for each."
-        def get_block_name(self): return 'file'
-        def preprocess(self, payload): return payload and [f.path for f in payload.root]
-
     def arrived(path, is_face, heat):
         if path is None: return None, None, ''
         try: picture = read_upload(path)
@@ -174,14 +164,16 @@ def create_app(
         shown = gr.State(None, time_to_live=600)
         with gr.Tab('One picture'), gr.Row():
             with gr.Column(scale=2, min_width=280):
-                photo = Upload(sources=['upload', 'webcam', 'clipboard'], label=f'Upload, webcam or paste (up to {MEGABYTES} MB, {MEGAPIXELS} megapixels)', height=260, buttons=[])
+                photo = gr.Image(sources=['upload', 'webcam', 'clipboard'], label=f'Upload, webcam or paste (up to {MEGABYTES} MB, {MEGAPIXELS} megapixels)', height=260, buttons=[])
                 is_face = gr.Checkbox(label='This is a face already: don\'t search')
                 heat = gr.Checkbox(label='Show what the model looked at (Grad-CAM)', interactive=web.run is not None)
             with gr.Column(scale=3, min_width=280): out = gr.HTML(elem_id='answer')
         with gr.Tab('Many pictures'):
-            files = Uploads(file_count='multiple', file_types=['image'], label=f'Up to {FILES} pictures', height=180)
+            files = gr.File(file_count='multiple', file_types=['image'], label=f'Up to {FILES} pictures', height=180)
             table = gr.HTML(elem_id='table')
         gr.Markdown('### What it can\'t tell\n' + NOTE)
+        photo.preprocess = lambda upload: upload and upload.path                 # the files as they came: reading them, with its limits, is ours
+        files.preprocess = lambda uploads: uploads and [f.path for f in uploads.root]
         quiet = dict(api_visibility='private', show_progress='minimal')
         photo.input(arrived, [photo, is_face, heat], [photo, shown, out], concurrency_limit=4, **quiet)
         for box in (is_face, heat): box.change(web.answer, [shown, is_face, heat], out, concurrency_limit=4, **quiet)

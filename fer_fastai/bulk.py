@@ -51,7 +51,7 @@ def predict_csv(
     pictures, # paths, the same ones in the same order where a run is to be taken up, say from `pictures_in`
     path, # the CSV
     batch_size:int=64, # pictures at a time
-    total:int=None, # how many, for the progress bar
+    total:int=None, # how many there are; a progress bar needs that
     progress:bool=True, # show one?
     say=print, # where lines go
     **kwargs, # which, crop, workers, as for `Predictor.stream`
@@ -77,7 +77,8 @@ def predict_csv(
             if done: say(f'going on after {done} pictures')
         else: writer.writerow(columns)
         counts, rows = dict.fromkeys(('ok', 'no face', 'unreadable'), 0), []
-        shown = bar(predictor.stream(pictures, batch_size=batch_size, **kwargs), progress, max(total - done, 1) if total else None)
+        progress = progress and total is not None
+        shown = bar(predictor.stream(pictures, batch_size=batch_size, **kwargs), progress, max(total - done, 1) if progress else None)
         for n, result in enumerate(shown, 1):
             counts[result.status] += 1
             rows += [[' '.join(v.split()) if k == 'why' else '' if v is None else v for k, v in ((k, r.get(k)) for k in columns)] for r in result.rows()]

@@ -86,7 +86,7 @@ class OnnxModel:
 def _network(run):
     "The model that a name or file stands for, as an object with `contract` and `probabilities`."
     path = model_file(run)
-    if str(run) in SHIPPED and path.with_suffix('.onnx').exists() and find_spec('onnxruntime'): path = path.with_suffix('.onnx')       # loads in a tenth of the time, and runs faster on a CPU
+    if str(run) in SHIPPED and path.with_suffix('.onnx').exists() and find_spec('onnxruntime'): path = path.with_suffix('.onnx')       # loads and runs faster on a CPU
     if path.suffix == '.onnx': return OnnxModel(path)
     from fer_fastai.model import TorchModel
     return TorchModel(path)

@@ -208,7 +208,7 @@ def watch(
         paths = [stack.enter_context(atomic(p)) if p else None for p in (out, table, plot)]
         rows = csv.writer(stack.enter_context(open(paths[1], 'w', newline='', encoding='utf-8')), lineterminator='\n') if table else None
         if rows: rows.writerow(['frame', 'seconds', 'face', 'x', 'y', 'width', 'height', 'emotion', 'confidence', 'uncertain', *predictor.vocab])
-        every, writer, shown = kwargs.get('every', 1), None, bar(follow(film, predictor, **kwargs), progress and not live, total)
+        every, writer, shown = kwargs.get('every', 1), None, bar(follow(film, predictor, **kwargs), progress and total is not None, total)
         try:
             for n, (t, picture, seen) in enumerate(shown, 1):
                 if seconds and t > seconds: break
