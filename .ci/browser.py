@@ -1,6 +1,6 @@
 """Drive the page in a real browser, headless Chromium, and keep two pictures of it.
 
-    python .ci/browser.py [FOLDER]      # where page_desktop.png and page_phone.png go; wants: pip install playwright, and Chromium
+    python .ci/browser.py [FOLDER]      # where page_desktop.jpg and page_phone.jpg go; wants: pip install playwright, and Chromium
 """
 import shutil, sys, tempfile
 from pathlib import Path
@@ -41,7 +41,7 @@ with tempfile.TemporaryDirectory() as d, sync_playwright() as play:
         expect(answer).to_contain_text('Grad-CAM', timeout=60_000)
         assert tab.evaluate('document.documentElement.scrollWidth <= window.innerWidth + 1'), 'wider than the screen'
         out.mkdir(parents=True, exist_ok=True)
-        tab.screenshot(path=str(out/f'page_{name}.png'), full_page=name == 'phone')
+        tab.screenshot(path=str(out/f'page_{name}.jpg'), type='jpeg', quality=80, full_page=name == 'phone')
         tab.get_by_label('Show what the model looked at').uncheck(); expect(answer).not_to_contain_text('Grad-CAM', timeout=20_000)
         give('two.jpg', '2. '); expect(answer.locator('.fer-face')).to_have_count(2)
         give('text.jpg', 'is not a picture'); give('empty.jpg', 'No face was found'); give('huge.jpg', 'more than 50 megapixels')

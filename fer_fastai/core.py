@@ -127,6 +127,8 @@ def progress(
 warnings.filterwarnings('ignore', message='.*torch.jit.script.*', category=FutureWarning)
 # 100-megapixel photos are fine; `open_picture` has its own limit
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
+# damaged metadata is no matter as long as there is a picture
+warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')
 
 class NotAPicture(FerError):
     "The file holds no picture at all."
@@ -140,7 +142,7 @@ def open_picture(
     max_pixels:int=MAX_PIXELS, # pictures that claim more are refused before they are read
 )->tuple: # uint8 array, [h,w] for grey or [h,w,3] for colour, and by how much it was reduced (1.0 for not at all)
     "Read a picture upright, in 8 bits, without transparency; `FerError` says why where it can't be read."
-    name = source if isinstance(source, (str, Path)) else getattr(source, 'name', None) or 'the picture'
+    name = source if isinstance(source, (str, Path)) else getattr(source, 'name', None) or 'what was given'
     too_large = f'{name} claims more than {max_pixels / 1e6:.0f} megapixels; reduce it first'
     try:
         with source.copy() if isinstance(source, Image.Image) else Image.open(source, formats=FORMATS) as im:
