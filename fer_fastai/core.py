@@ -169,7 +169,9 @@ def _plain(im, max_side):
     "A PIL picture as an upright uint8 array, grey or RGB, no side above `max_side`."
     im.load()
     if max(im.size) > max_side:
-        if im.mode == 'P': im = im.convert('RGBA' if 'transparency' in im.info else 'RGB')
+        if im.mode == 'P':
+            im.thumbnail((2 * max_side, 2 * max_side), Image.Resampling.NEAREST)           # colours of a palette are slow to convert
+            im = im.convert('RGBA' if 'transparency' in im.info else 'RGB')
         if im.mode in ('1',): im = im.convert('L')
         im.thumbnail((max_side, max_side), Image.Resampling.BOX)
     im = ImageOps.exif_transpose(im)
