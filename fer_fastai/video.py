@@ -18,14 +18,14 @@ os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')           # OpenCV looks t
 # %% ../nbs/21_video.ipynb #e6e06a0b
 class Track:
     "A face that is followed: centre, side and speed in pixels, what it looks like, its smoothed probabilities."
-    def __init__(self, id): self.id, self.speed, self.probs, self.seen, self.look = id, 0j, None, None, None
+    def __init__(self, id): self.id, self.speed, self.probs, self.seen = id, 0j, None, None
 
     def ahead(self, t): return self.centre + self.speed * (t - self.seen)
 
     def move(self, centre, side, look, t):
-        if self.seen is not None and t > self.seen: self.speed = .7 * self.speed + .3 * (centre - self.centre) / (t - self.seen)
-        self.centre, self.side, self.seen = centre, side, t
-        self.look = look if self.look is None else .9 * self.look + .1 * look
+        if self.seen is None: self.side, self.look = side, look
+        elif t > self.seen: self.speed = .9 * self.speed + .1 * (centre - self.centre) / (t - self.seen)
+        self.centre, self.side, self.look, self.seen = centre, .9 * self.side + .1 * side, .9 * self.look + .1 * look, t
 
     def smooth(self, probs, t, window):
         self.probs = probs if self.probs is None or not window else self.probs + (1 - math.exp(-(t - self.read) / window)) * (probs - self.probs)
@@ -34,7 +34,7 @@ class Track:
 class Tracker:
     "Gives each face of a frame the number of the face that it was before."
     def __init__(self,
-        patience:float=1., # seconds without a face after which it is forgotten
+        patience:float=2., # seconds without a face after which it is forgotten
     ): self.patience, self.tracks, self.count = patience, [], itertools.count(1)
 
     def __call__(self,
@@ -45,8 +45,8 @@ class Tracker:
         from scipy.optimize import linear_sum_assignment
         self.tracks = [k for k in self.tracks if t - k.seen <= self.patience]
         new = [(complex(f.x + f.width / 2, f.y + f.height / 2), max(f.width, f.height), _look(c)) for f, c in found]
-        cost = np.array([[abs(k.ahead(t) - c) / max(k.side, s) + abs(math.log(s / k.side)) + .5 * (1 - float(k.look @ l)) for c, s, l in new] for k in self.tracks]).reshape(len(self.tracks), len(new))
-        mine = {j: self.tracks[i] for i, j in zip(*linear_sum_assignment(cost)) if cost[i, j] < 1}
+        cost = np.array([[abs(k.ahead(t) - c) / max(k.side, s) / (1 + t - k.seen) + .5 * abs(math.log(s / k.side)) + .5 * (1 - float(k.look @ l)) for c, s, l in new] for k in self.tracks]).reshape(len(self.tracks), len(new))
+        mine = {j: self.tracks[i] for i, j in zip(*linear_sum_assignment(cost)) if cost[i, j] < 1.25}
         out = [mine.get(j) or Track(next(self.count)) for j in range(len(new))]
         for k, n in zip(out, new): k.move(*n, t)
         self.tracks += [k for k in out if k not in self.tracks]
