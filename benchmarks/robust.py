@@ -83,7 +83,6 @@ def damaged(files, rng):
 
 def fuzz(px, n=2_000):
     import numpy as np
-    from PIL import Image
     from fer_fastai.inference import Predictor
     rng = np.random.default_rng(0)
     photo = np.full((300, 400, 3), 120, dtype=np.uint8); photo[50:242, 100:292] = enlarged(px[0])[..., None]

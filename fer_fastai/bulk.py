@@ -8,9 +8,8 @@ __all__ = ['pictures_in', 'predict_csv', 'BatchPredictor']
 # %% ../nbs/19_bulk.ipynb #71979193
 import csv, glob, hashlib, itertools, os, sys, time
 from pathlib import Path
-import numpy as np
 from .core import FerError, progress as bar
-from .inference import Predictor, Result, Results
+from .inference import Predictor, Results
 
 # %% ../nbs/19_bulk.ipynb #1c49494a
 def pictures_in(

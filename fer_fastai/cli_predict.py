@@ -6,7 +6,7 @@
 __all__ = ['fer_predict', 'fer_export', 'fer_video', 'fer_hub', 'fer_app']
 
 # %% ../nbs/32_cli_predict.ipynb #62f2b586
-import argparse, functools, json, sys
+import functools, json, sys
 from pathlib import Path
 from .cli import RUN, command
 from .contract import TTA, is_model

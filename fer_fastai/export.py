@@ -6,8 +6,7 @@
 __all__ = ['OPSET', 'Deployed', 'to_onnx']
 
 # %% ../nbs/20_export.ipynb #95ed78e8
-import contextlib, io, json, logging, os, tempfile, warnings
-from pathlib import Path
+import contextlib, io, json, logging, tempfile, warnings
 import numpy as np, torch, torch.nn.functional as F
 from torch import nn
 from . import __version__
@@ -16,7 +15,7 @@ from .core import FerError, atomic
 from .data import FaceSet
 from .evaluation import evaluate
 from .inference import OnnxModel
-from .model import TorchModel, model_file, view_probabilities
+from .model import TorchModel, model_file
 
 # %% ../nbs/20_export.ipynb #2e302819
 OPSET = 18
@@ -34,7 +33,7 @@ class Deployed(nn.Module):
         self.register_buffer('reduce', F.interpolate(torch.eye(crop)[None, None], (resize, crop), mode='bilinear', antialias=True)[0, 0] if crop > resize else None)
 
     def forward(self, faces, views):
-        n, v, size = faces.shape[0], views.shape[0], views.shape[1]
+        n, v = faces.shape[0], views.shape[0]
         x = faces[:, None].float()
         if self.reduce is not None: x = self.reduce @ x @ self.reduce.T
         x = x[:, None].expand(-1, v, -1, -1, -1).flatten(0, 1)

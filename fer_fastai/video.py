@@ -201,7 +201,6 @@ def watch(
     **kwargs, # window, every, which, as for `follow`
 )->dict: # frames, seconds, faces: for each its seconds and its most frequent emotion
     "Read a film from end to end in constant memory; a webcam until Ctrl-C. What is to be written appears whole at the end, or not at all."
-    import cv2
     live, faces, line, n, t = str(source).isdigit(), {}, Timeline(), 0, 0.
     with contextlib.ExitStack() as stack:
         film, fps, total = stack.enter_context(frames(source))
