@@ -25,15 +25,21 @@ TASKS = {     # name: whose, what, how
     'quick_int8, one view, end to end': ('ours', 'found', dict(run='quick_int8', tta='none')),
 }
 
-def memory():
-    "The most that this process held, MB; getrusage would count its parent's, too."
-    return int(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1]) / 1024
+def memory(key='VmHWM'):
+    "The most that this process held (VmRSS: holds now), MB; getrusage would count its parent's, too."
+    return int(next(l for l in open('/proc/self/status') if l.startswith(key)).split()[1]) / 1024
+
+def enlarged(pixels):
+    "A crop, four times as large."
+    import numpy as np
+    from PIL import Image
+    return np.asarray(Image.fromarray(pixels).resize((192, 192), Image.Resampling.BICUBIC))
 
 def work(whose, what, how, data):
     "One task in this process: guesses (code, or None), seconds, memory."
     start = time.perf_counter()
     if whose == 'fer':
-        import cv2, fer
+        import cv2, importlib.metadata
         from fer.fer import FER
         imported, after = time.perf_counter() - start, memory()
         code = {v: k for k, v in FER._get_labels().items()}
@@ -43,7 +49,7 @@ def work(whose, what, how, data):
             if not found: return None
             best = max(found, key=lambda f: f['box'][2] * f['box'][3])['emotions']
             return code[max(best, key=best.get)]
-        version = fer.__version__ if hasattr(fer, '__version__') else __import__('importlib.metadata', fromlist=['version']).version('fer')
+        version = importlib.metadata.version('fer')
     else:
         from fer_fastai import __version__ as version
         from fer_fastai.inference import Predictor
@@ -69,7 +75,6 @@ def main():
     parser.add_argument('--limit', type=int, help='only so many faces, to try it out; nothing is written')
     args = parser.parse_args()
     import numpy as np
-    from PIL import Image
     from fer_fastai.core import progress, write_json
     from fer_fastai.sources import read_faces
     from fer_fastai.training import surroundings
@@ -78,7 +83,7 @@ def main():
     said = {k: [] for k in TASKS}
     with tempfile.TemporaryDirectory() as d:
         np.save(f'{d}/crops.npy', px)
-        np.save(f'{d}/found.npy', np.stack([np.asarray(Image.fromarray(p).resize((192, 192), Image.Resampling.BICUBIC)) for p in px]))
+        np.save(f'{d}/found.npy', np.stack([enlarged(p) for p in px]))
         for name in progress([k for _ in range(args.rounds) for k in TASKS], sys.stdout.isatty()):
             whose, what, how = TASKS[name]
             python = args.peer if whose == 'fer' else sys.executable

@@ -6,21 +6,15 @@ threads  8 threads with 500 good and bad pictures each share one Predictor; each
 stream   20,000 pictures, encoded, with detection; resident memory after the first 1,000 and at most afterwards.
 fuzz     2,000 damaged files: flipped bits, cut ends, wrong names, headers that claim huge sizes; the slowest answer, and the most memory.
 """
-import argparse, io, json, struct, subprocess, sys, tempfile, threading, time
+import argparse, io, json, struct, subprocess, sys, tempfile, threading, time, zlib
 from collections import Counter
 from pathlib import Path
-
-def memory(key='VmRSS'): return int(next(l for l in open('/proc/self/status') if l.startswith(key)).split()[1]) / 1024      # MB
+from peers import enlarged, memory
 
 def encoded(a, kind='jpeg'):
     from PIL import Image
     f = io.BytesIO(); Image.fromarray(a).save(f, kind)
     return f.getvalue()
-
-def enlarged(pixels):
-    import numpy as np
-    from PIL import Image
-    return np.asarray(Image.fromarray(pixels).resize((192, 192), Image.Resampling.BICUBIC))
 
 def threads(px, n=500, k=8):
     import numpy as np
@@ -51,8 +45,8 @@ def stream(px, n=20_000):
     start, first, most, counts = time.perf_counter(), None, 0, Counter()
     for i, r in enumerate(Predictor(tta='none').stream((files[i % 1000] if i % 50 else b'damaged' for i in range(n)), crop='always'), 1):
         counts[r.status] += 1
-        if i == 1000: first = memory()
-        if i > 1000 and i % 100 == 0: most = max(most, memory())
+        if i == 1000: first = memory('VmRSS')
+        if i > 1000 and i % 100 == 0: most = max(most, memory('VmRSS'))
     return dict(pictures=n, statuses=counts, memory_after_1000_mb=round(first, 1), memory_at_most_afterwards_mb=round(most, 1), growth_mb=round(most - first, 1), pictures_per_second=round(n / (time.perf_counter() - start)))
 
 def damaged(files, rng):
@@ -70,7 +64,7 @@ def damaged(files, rng):
     elif what == 'noise': data[rng.integers(len(data)):] = rng.bytes(int(rng.integers(1, 5000)))
     else:
         w, h = (int(v) for v in rng.integers(5_000, 60_000, 2))
-        if kind == 'png': data[16:24] = struct.pack('>II', w, h); data[29:33] = struct.pack('>I', __import__('zlib').crc32(data[12:29]))
+        if kind == 'png': data[16:24] = struct.pack('>II', w, h); data[29:33] = struct.pack('>I', zlib.crc32(data[12:29]))
         elif kind == 'bmp': data[18:26] = struct.pack('<ii', w, h)
         elif kind == 'gif': data[6:10] = struct.pack('<HH', w, h)
         elif kind == 'jpeg':
@@ -88,7 +82,7 @@ def fuzz(px, n=2_000):
     photo = np.full((300, 400, 3), 120, dtype=np.uint8); photo[50:242, 100:292] = enlarged(px[0])[..., None]
     files = {k: encoded(photo, k) for k in ('jpeg', 'png', 'bmp', 'gif', 'tiff', 'webp')}
     predictor = Predictor(tta='none'); predictor(photo)
-    before, slow, statuses = memory('VmHWM'), [], Counter()
+    before, slow, statuses = memory(), [], Counter()
     with tempfile.TemporaryDirectory() as d:
         for i in range(n):
             data, what, suffix = damaged(files, rng)
@@ -97,7 +91,7 @@ def fuzz(px, n=2_000):
             r = predictor(f)
             slow.append((time.perf_counter() - start, what, suffix)); statuses[f'{what}: {r.status}'] += 1
             f.unlink()
-    return dict(files=n, statuses=dict(sorted(statuses.items())), slowest_seconds=round(max(slow)[0], 3), slowest=max(slow)[1:], memory_before_mb=round(before), memory_at_most_mb=round(memory('VmHWM')))
+    return dict(files=n, statuses=dict(sorted(statuses.items())), slowest_seconds=round(max(slow)[0], 3), slowest=max(slow)[1:], memory_before_mb=round(before), memory_at_most_mb=round(memory()))
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from .contract import model_file
 from .core import FerError, as_picture
-from .inference import Predictor, Result, Results
+from .inference import STATUSES, Predictor, Result, Results
 
 # %% ../nbs/25_app.ipynb #9f5b283f
 NOTE = """What you see is the expression that a crowd of annotators would name, among seven names. It is **not** what a person feels, thinks or intends, and it does not know the situation. It was learned from web-search pictures with many wrong labels, from faces that do not stand for everybody: it is worse for fear, disgust and sadness, and may be worse for ages, skin tones, glasses, beards or cultures that were rare there. Don't decide about anybody with it."""
@@ -21,11 +21,11 @@ MEGAPIXELS, MEGABYTES, FILES = 50, 20, 200          # most that the page takes: 
 
 COLOURS = ('#e0a526', '#2b6ca3', '#c0392b', '#2e8b57', '#7d3c98', '#e07b39')
 
-def _uri(a, kind='jpeg'):
+def _uri(a):
     "An array as a picture inside HTML."
     f = io.BytesIO()
-    Image.fromarray(a).convert('RGB').save(f, kind, quality=88)
-    return f'data:image/{kind};base64,{base64.b64encode(f.getvalue()).decode()}'
+    Image.fromarray(a).convert('RGB').save(f, 'jpeg', quality=88)
+    return f'data:image/jpeg;base64,{base64.b64encode(f.getvalue()).decode()}'
 
 def _boxed(picture, faces):
     "The picture with numbered boxes, no side above 1024 pixels."
@@ -125,7 +125,7 @@ class Page:
             except FerError as e: r = Result('', 'unreadable', str(e))
             results.append(Result(Path(p).name, r.status, r.why, r.faces))
         for p in paths[FILES:]: Path(p).unlink(missing_ok=True)
-        counts = {k: sum(r.status == k for r in results) for k in ('ok', 'no face', 'unreadable')}
+        counts = {k: sum(r.status == k for r in results) for k in STATUSES}
         data = base64.b64encode(results.to_frame().to_csv(index=False).encode()).decode()
         why = ''.join(f'<li>{html.escape(r.picture)}: {html.escape(r.why)}</li>' for r in results if r.status != 'ok')
         more = f'; {len(paths) - FILES} more were not looked at, the page takes {FILES} at once' if len(paths) > FILES else ''

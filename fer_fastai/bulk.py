@@ -9,7 +9,7 @@ __all__ = ['pictures_in', 'predict_csv', 'BatchPredictor']
 import csv, glob, hashlib, itertools, os, sys, time
 from pathlib import Path
 from .core import FerError, progress as bar
-from .inference import Predictor, Results
+from .inference import STATUSES, Predictor, Results
 
 # %% ../nbs/19_bulk.ipynb #1c49494a
 def pictures_in(
@@ -75,7 +75,7 @@ def predict_csv(
             pictures = itertools.chain([first], pictures)
             if done: say(f'going on after {done} pictures')
         else: writer.writerow(columns)
-        counts, rows = dict.fromkeys(('ok', 'no face', 'unreadable'), 0), []
+        counts, rows = dict.fromkeys(STATUSES, 0), []
         progress = progress and total is not None
         shown = bar(predictor.stream(pictures, batch_size=batch_size, **kwargs), progress, max(total - done, 1) if progress else None)
         for n, result in enumerate(shown, 1):
@@ -104,7 +104,8 @@ class BatchPredictor:
         results = Results(self.predictor.stream(list(batch[column])))
         rest = [k for k in batch if k != column]
         rows = [{k: batch[k][i] for k in rest} | row for i, r in enumerate(results) for row in r.rows()]
-        t = pd.DataFrame(rows, columns=[*rest, *_columns(self.predictor.vocab)])
-        numbers = ['face', 'x', 'y', 'width', 'height', 'score', 'confidence', 'uncertain', *self.predictor.vocab]
+        columns = _columns(self.predictor.vocab)
+        t = pd.DataFrame(rows, columns=[*rest, *columns])
+        numbers = [k for k in columns if k not in ('picture', 'status', 'why', 'emotion')]
         t[numbers] = t[numbers].astype(float)          # every batch has the same types, also where there is no face
         return {k: t[k].to_numpy() for k in t}

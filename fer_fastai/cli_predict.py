@@ -13,12 +13,6 @@ from .contract import TTA, is_model
 from .core import FerError, write_json
 
 # %% ../nbs/32_cli_predict.ipynb #aded4031
-def _looking(parser):
-    "How faces are found and looked at."
-    parser.add_argument('--which', choices=('all', 'largest'), default='all', help='of several faces')
-    parser.add_argument('--crop', choices=('auto', 'always', 'never'), default='auto', help='find faces: auto does it for all but small square pictures')
-    _model(parser)
-
 def _model(parser, tta=None):
     parser.add_argument('--tta', choices=tuple(TTA), default=tta, help=f"test-time augmentation: one view, the mirrored face, too, small turns, five or ten crops (default: {tta or 'what the model was made for'})")
     parser.add_argument('--uncertain', type=float, metavar='P', default=.5, help='mark faces whose likeliest emotion has less than this probability (default: 0.5)')
@@ -33,7 +27,9 @@ def _predictor(args, run):
 def fer_predict(parser):
     "Find the faces in pictures and tell their emotions."
     parser.add_argument('picture', metavar='[RUN] PICTURE', nargs='+', help=f"photos, or face crops (small and square); folders, patterns ('photos/**/*.jpg'), lists of paths (a .txt, or - for standard input); before them, if you like, {RUN} (default), or an ONNX file")
-    _looking(parser)
+    parser.add_argument('--which', choices=('all', 'largest'), default='all', help='of several faces')
+    parser.add_argument('--crop', choices=('auto', 'always', 'never'), default='auto', help='find faces: auto does it for all but small square pictures')
+    _model(parser)
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     parser.add_argument('--csv', metavar='FILE', help='write a table there, batch by batch; the same command takes a stopped one up')
     parser.add_argument('--batch', type=int, metavar='N', default=64, help='pictures at a time (default: 64)')

@@ -9,8 +9,7 @@ __all__ = ['OPSET', 'Deployed', 'to_onnx']
 import contextlib, io, json, logging, tempfile, warnings
 import numpy as np, torch, torch.nn.functional as F
 from torch import nn
-from . import __version__
-from .contract import FORMAT, view_grids
+from .contract import contract_meta, view_grids
 from .core import FerError, atomic
 from .data import FaceSet
 from .evaluation import evaluate
@@ -55,8 +54,9 @@ def _quantised(graph, contract, faces):
     with tempfile.TemporaryDirectory() as d:
         onnx.save(graph, f'{d}/a.onnx')
         quant_pre_process(f'{d}/a.onnx', f'{d}/b.onnx', skip_symbolic_shape=True)
-        nodes = onnx.load(f'{d}/b.onnx').graph.node
-        inner = [i for i, n in enumerate(nodes) if n.op_type in ('Conv', 'Gemm', 'MatMul') and any(n.input[1] == k.name for k in onnx.load(f'{d}/b.onnx').graph.initializer)]
+        plain = onnx.load(f'{d}/b.onnx').graph
+        nodes, weights = plain.node, {k.name for k in plain.initializer}
+        inner = [i for i, n in enumerate(nodes) if n.op_type in ('Conv', 'Gemm', 'MatMul') and n.input[1] in weights]
         first = min((i for i in inner if nodes[i].op_type == 'Conv'), default=None)
         if first is None: raise FerError('this network has no convolutions; 8 bits are for convolutional ones')
         outside = [n.name for i, n in enumerate(nodes) if not first <= i <= max(inner)]
@@ -110,7 +110,7 @@ def to_onnx(
     tta = contract.get('tta', 'none')
     with _quiet(): graph = _graph(network, contract)
     with atomic(path) as tmp:
-        save = lambda graph, checked: _save(graph, tmp, meta | dict(format=FORMAT, version=__version__, contract=json.dumps(contract), checked=json.dumps(checked)))
+        save = lambda graph, checked: _save(graph, tmp, meta | contract_meta(contract) | dict(checked=json.dumps(checked)))
         save(graph, {})
         some = part.pixels[np.linspace(0, len(part) - 1, min(len(part), 512)).astype(int)]
         with torch.inference_mode(): said = torch.cat([network.model(network.prep(torch.from_numpy(np.asarray(some[i:i + 64]))[:, None])) for i in range(0, len(some), 64)]).numpy()

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DETECTOR_URL', 'DETECTOR_SHA', 'WHEEL', 'WHEEL_MEMBER', 'WHEEL_SHA', 'detector_file', 'Face', 'FaceDetector',
-           'crop_face', 'fit_crop', 'is_crop', 'cut_faces', 'crop_faces']
+           'crop_face', 'fit_crop', 'is_crop', 'check_choices', 'cut_faces', 'crop_faces']
 
 # %% ../nbs/03_faces.ipynb #9419d0d0
 import atexit, contextlib, hashlib, itertools, math, os, subprocess, sys, tempfile, threading, urllib.request, weakref, zipfile
@@ -183,6 +183,14 @@ def is_crop(
     return picture.shape[0] == picture.shape[1] <= limit
 
 # %% ../nbs/03_faces.ipynb #22d78087
+def check_choices(
+    which:str, # 'largest' or 'all'
+    crop:str, # 'auto', 'always' or 'never'
+):
+    "`FerError` for words that `cut_faces` doesn't know."
+    if which not in ('largest', 'all'): raise FerError(f"which='{which}': say 'largest' or 'all'")
+    if crop not in ('auto', 'always', 'never'): raise FerError(f"crop='{crop}': say 'auto', 'always' or 'never'")
+
 def cut_faces(
     picture:np.ndarray, # uint8 [h,w] or [h,w,3]
     detector, # a `FaceDetector`
@@ -192,8 +200,7 @@ def cut_faces(
     **kwargs, # for `crop_face`
 )->list: # of (`Face`, or None for what is a crop already; crop)
     "The faces of one picture, largest first."
-    if which not in ('largest', 'all'): raise FerError(f"which='{which}': say 'largest' or 'all'")
-    if crop not in ('auto', 'always', 'never'): raise FerError(f"crop='{crop}': say 'auto', 'always' or 'never'")
+    check_choices(which, crop)
     if crop == 'never' or crop == 'auto' and is_crop(picture): return [(None, fit_crop(picture, size))]
     return [(f, crop_face(picture, f, size, **kwargs)) for f in detector(picture)[:1 if which == 'largest' else None]]
 

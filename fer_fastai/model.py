@@ -8,7 +8,7 @@ __all__ = ['OWN', 'HEADS', 'conv', 'Residual', 'face_net', 'resnet18_native', 'c
            'view_probabilities', 'predict', 'TorchModel']
 
 # %% ../nbs/09_model.ipynb #8bee5d7c
-import contextlib, io, json, sys
+import contextlib, io, sys
 from functools import partial
 from pathlib import Path
 import numpy as np, torch
@@ -17,9 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.hub import get_dir
-from . import __version__
 from .augment import FaceInput, tta_views
-from .contract import CHANNELS, CONTRACT, FORMAT, TTA, model_file, read_contract, tempered
+from .contract import CHANNELS, CONTRACT, TTA, contract_meta, model_file, read_contract, tempered
 from .core import FerError, atomic, progress as bar
 
 # %% ../nbs/09_model.ipynb #773ea21f
@@ -171,7 +170,7 @@ def save_model(
     missing = [k for k in CONTRACT if k not in contract]
     if missing: raise FerError(f"the contract lacks {', '.join(missing)}")
     state = {k: v.half() if half and v.ndim > 1 else v for k, v in model.state_dict().items()}
-    write_weights(state, path, meta | dict(format=FORMAT, version=__version__, contract=json.dumps(contract)))
+    write_weights(state, path, meta | contract_meta(contract))
 
 def open_weights(
     path, # a safetensors file

@@ -83,13 +83,12 @@ def frames(
         fps = film.get(cv2.CAP_PROP_FPS)
         if not 1 <= fps <= 1000: fps = 25.
         def each(frame):
-            start, last = time.monotonic(), -1.
-            while frame is not None:
+            start, last, good = time.monotonic(), -1., True
+            while good:
                 now = time.monotonic() - start if live else film.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 last = now if now > last else last + 1 / fps
                 yield last, frame[..., ::-1]
                 good, frame = film.read()
-                if not good: return
         n = film.get(cv2.CAP_PROP_FRAME_COUNT)
         yield each(frame), fps, None if live or not 0 < n < 1e9 else int(n)
     finally: film.release()
@@ -222,5 +221,4 @@ def watch(
         except KeyboardInterrupt:
             if not live: raise
         if plot: save_figure(plot_timeline(line, predictor.vocab), paths[2])
-        if writer: writer.release()
     return dict(frames=n, seconds=round(t, 3), claimed=total, faces={k: dict(seconds=round(sum(v.values()) * every / fps, 2), emotion=max(v, key=v.get)) for k, v in faces.items()})
