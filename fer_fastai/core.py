@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['EMOTIONS', 'ALIASES', 'USAGES', 'FORMATS', 'MAX_PIXELS', 'FerError', 'label_code', 'usage_name', 'seed_everything',
-           'atomic', 'write_json', 'save_figure', 'sha256_of', 'cache_dir', 'progress', 'NotAPicture', 'open_picture',
-           'read_picture', 'as_picture']
+           'atomic', 'write_json', 'save_figure', 'sha256_of', 'cache_dir', 'locked', 'safe_cell', 'progress',
+           'NotAPicture', 'open_picture', 'read_picture', 'as_picture']
 
 # %% ../nbs/00_core.ipynb #4fd7b3e8
 import contextlib, hashlib, io, json, os, random, shutil, sys, tempfile, warnings
 from pathlib import Path
 import numpy as np
+from filelock import FileLock, Timeout
 from PIL import Image, ImageOps, features
 
 # %% ../nbs/00_core.ipynb #cb9217b3
@@ -110,6 +111,30 @@ def cache_dir(
     try: d.mkdir(parents=True, exist_ok=True)
     except OSError as e: raise FerError(f'cannot make the cache folder {d}: {e.strerror}; set FER_FASTAI_HOME to one that can be written') from e
     return d
+
+# %% ../nbs/00_core.ipynb #8a16c2af
+@contextlib.contextmanager
+def locked(
+    path, # the file or folder that only one process may work on
+    what='', # what to call it in the message; its path by default
+):
+    "Hold a lock beside `path` while the block runs; `FerError` at once where another process or thread holds it. A killed process holds nothing."
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_name(f'.{path.name}.lock'), timeout=0, thread_local=False)
+        lock.acquire()
+    except Timeout as e: raise FerError(f'{what or path} is in use by another process; wait until it has finished, or name another') from e
+    except OSError as e: raise FerError(f'cannot lock {what or path}: {e.strerror or e}; name another place') from e
+    try: yield
+    finally: lock.release()
+
+# %% ../nbs/00_core.ipynb #8b1df4d5
+def safe_cell(
+    value, # of a table that people open in a spreadsheet program
+): # the same, but text that would be run as a formula begins with an apostrophe
+    "Disarm text that begins with `=`, `+`, `-`, `@`, tab or carriage return (OWASP, CSV injection); numbers stay numbers."
+    return f"'{value}" if isinstance(value, str) and value.startswith(('=', '+', '-', '@', '\t', '\r')) else value
 
 # %% ../nbs/00_core.ipynb #41ab6d68
 def progress(
