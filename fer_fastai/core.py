@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['EMOTIONS', 'ALIASES', 'USAGES', 'FORMATS', 'MAX_PIXELS', 'FerError', 'label_code', 'usage_name', 'seed_everything',
-           'atomic', 'write_json', 'save_figure', 'sha256_of', 'cache_dir', 'locked', 'safe_cell', 'progress',
-           'NotAPicture', 'open_picture', 'read_picture', 'as_picture']
+           'atomic', 'write_json', 'save_figure', 'sha256_of', 'cache_dir', 'locked', 'safe_cell', 'printable',
+           'safe_output', 'progress', 'NotAPicture', 'open_picture', 'read_picture', 'as_picture']
 
 # %% ../nbs/00_core.ipynb #4fd7b3e8
-import contextlib, hashlib, io, json, os, random, shutil, sys, tempfile, warnings
+import contextlib, hashlib, io, json, os, random, shutil, sys, tempfile, unicodedata, warnings
 from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
@@ -135,6 +135,20 @@ def safe_cell(
 ): # the same, but text that would be run as a formula begins with an apostrophe
     "Disarm text that begins with `=`, `+`, `-`, `@`, tab or carriage return (OWASP, CSV injection); numbers stay numbers."
     return f"'{value}" if isinstance(value, str) and value.startswith(('=', '+', '-', '@', '\t', '\r')) else value
+
+# %% ../nbs/00_core.ipynb #b396f9ad
+def printable(
+    text:str, # a file's name, or a message with one in it
+)->str: # the same on one line: control characters, line breaks and what turns the writing direction as visible escapes
+    "What a terminal shows and doesn't obey."
+    hidden = ('Cc', 'Cf', 'Cs', 'Zl', 'Zp')
+    return ''.join(c.encode('unicode_escape').decode() if unicodedata.category(c) in hidden else c for c in str(text))
+
+def safe_output():
+    "Let stdout and stderr replace what their encoding lacks instead of raising; nothing else of them changes."
+    for stream in (sys.stdout, sys.stderr):
+        raises = getattr(stream, 'errors', '') in ('strict', 'surrogateescape')
+        if raises and hasattr(stream, 'reconfigure') and not stream.closed: stream.reconfigure(errors='replace')
 
 # %% ../nbs/00_core.ipynb #41ab6d68
 def progress(
