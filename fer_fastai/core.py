@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['EMOTIONS', 'ALIASES', 'USAGES', 'FORMATS', 'MAX_PIXELS', 'FerError', 'label_code', 'usage_name', 'seed_everything',
-           'atomic', 'write_json', 'save_figure', 'sha256_of', 'cache_dir', 'locked', 'safe_cell', 'printable',
-           'safe_output', 'progress', 'NotAPicture', 'open_picture', 'read_picture', 'as_picture']
+           'scratch', 'contents', 'atomic', 'write_json', 'save_figure', 'sha256_of', 'cache_dir', 'locked',
+           'safe_cell', 'printable', 'safe_output', 'progress', 'NotAPicture', 'open_picture', 'read_picture',
+           'as_picture']
 
 # %% ../nbs/00_core.ipynb #4fd7b3e8
-import contextlib, hashlib, io, json, os, random, shutil, sys, tempfile, unicodedata, warnings
+import contextlib, errno, hashlib, io, json, os, random, re, shutil, sys, tempfile, unicodedata, warnings
 from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 from PIL import Image, ImageOps, features
+from platformdirs import user_cache_dir
 
 # %% ../nbs/00_core.ipynb #cb9217b3
 class FerError(Exception):
@@ -56,26 +58,111 @@ def seed_everything(
     np.random.seed(seed % 2**32)
     if 'torch' in sys.modules: sys.modules['torch'].manual_seed(seed)
 
+# %% ../nbs/00_core.ipynb #06c8048f
+def _own(name):
+    "Matches the names of this package's temporary folders for `name`."
+    return re.compile(rf'\.{re.escape(name)}\.[a-z0-9_]{{8}}')
+
+def _lock(path, wait=False): return FileLock(path, timeout=-1 if wait else 0, thread_local=False)
+
+def _sweep(parent, name, path):
+    "Remove the temporary folders of processes that are gone: nobody holds their lock."
+    for old in [p for p in parent.iterdir() if _own(name).fullmatch(p.name) and (p/'lock').is_file()]:
+        lock = _lock(old/'lock')
+        try: lock.acquire()
+        except (OSError, Timeout): continue                       # at work, or another user's
+        with contextlib.suppress(OSError):                        # killed between the two renames
+            if path and not path.exists(): os.rename(old/'before', path)
+        shutil.rmtree(old, ignore_errors=True)
+        lock.release()
+        shutil.rmtree(old, ignore_errors=True)                    # Windows keeps a lock's file while it is held
+
+# %% ../nbs/00_core.ipynb #14a5aa4c
+@contextlib.contextmanager
+def scratch(
+    name:str='fer_fastai', # what it is for
+    parent=None, # the folder to make it in; by default the system's for temporary files
+    path=None, # where its contents will go; for `atomic`
+):
+    "Yield a temporary folder, removed when the block ends. What killed processes left under this `name` is removed first."
+    parent = Path(parent or tempfile.gettempdir())
+    _sweep(parent, name, path)
+    while True:
+        tmp = Path(tempfile.mkdtemp(prefix=f'.{name}.', dir=parent))
+        lock = _lock(tmp/'lock')
+        try: lock.acquire()
+        except (Timeout, FileNotFoundError): continue             # just swept by another
+        except OSError: pass                                      # no locks on this file system: never swept
+        break
+    try: yield tmp
+    finally:
+        lock.release()
+        shutil.rmtree(tmp, ignore_errors=True)
+
+# %% ../nbs/00_core.ipynb #013b8c71
+def contents(
+    folder, # one that is there
+)->list: # of paths
+    "What lies in a folder, without our own locks and temporary folders for it, and without what a file system keeps in a volume."
+    folder = Path(os.path.realpath(folder))
+    own = lambda p: p.name in ('lost+found', f'.{folder.name}.lock') or _own(folder.name).fullmatch(p.name)
+    return [p for p in folder.iterdir() if not own(p)]
+
+# %% ../nbs/00_core.ipynb #11c23a75
+def _stays(path):
+    "A folder that can't be renamed away?"
+    return path.is_dir() and (os.path.ismount(path) or not os.access(path.parent, os.W_OK))
+
+def _fill(new, path, before):
+    "Move what lies in `new` into the folder `path`, in place of what lay there."
+    before.mkdir(exist_ok=True)
+    for p in contents(path): shutil.move(p, before/p.name)
+    for p in new.iterdir(): shutil.move(p, path/p.name)
+
+def _put(new, path, before):
+    "Rename the folder `new` to `path`. Another process may put its own there in between: then once more."
+    while True:
+        shutil.rmtree(before, ignore_errors=True)
+        try:
+            with contextlib.suppress(FileNotFoundError): os.rename(path, before)
+            return os.rename(new, path)
+        except OSError as e:
+            if e.errno in (errno.EBUSY, errno.EXDEV): return _fill(new, path, before)
+            if e.errno not in (errno.ENOTEMPTY, errno.EEXIST): raise
+
+def _share(work, mode):
+    "Give files the mode that new ones have here: safetensors, for one, makes them for their owner alone."
+    for p in (work, *work.rglob('*')):
+        if p.is_file() and not p.is_symlink() and p.stat().st_mode & 0o777 != mode: p.chmod(mode)
+
 # %% ../nbs/00_core.ipynb #4ff93c2f
 @contextlib.contextmanager
 def atomic(
-    path, # where the file or folder shall be
+    path, # where the file or folder shall be; a link is followed
     folder:bool=False, # a folder?
 ):
-    "Yield a temporary path beside `path`; rename it to `path` when the block ends well, remove it when it doesn't."
-    path = Path(path)
+    "Yield a temporary path; put it to `path` when the block ends well, remove it when it doesn't."
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = Path(tempfile.mkdtemp(prefix=f'.{path.name}.', dir=path.parent))
-    except OSError as e: raise FerError(f'cannot write {path}: {e.strerror}; name another place') from e
-    try:
-        work = tmp/path.name
-        if folder: work.mkdir()
-        yield work
-        if folder and path.is_dir(): shutil.rmtree(path)
-        os.replace(work, path)
-    except OSError as e: raise FerError(f'cannot write {path}: {e.strerror or e}; free some space or name another place') from e
-    finally: shutil.rmtree(tmp, ignore_errors=True)
+        place, tmp = Path(os.path.realpath(path)), None
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists() and not (place.is_dir() if folder else place.is_file()):
+            raise FerError(f"cannot write {path}: it is {'no folder' if folder else 'a folder or a device'}; name another place")
+        stays = folder and (_stays(place) or place.is_dir() and place == Path.cwd())
+        with scratch(place.name, place if stays else place.parent, place) as tmp:
+            (tmp/'mode').touch()
+            work = tmp/'new'/place.name
+            (work if folder else work.parent).mkdir(parents=True)
+            yield work
+            _share(work, (tmp/'mode').stat().st_mode & 0o777)
+            if not folder: os.replace(work, place)
+            else: (_fill if stays else _put)(work, place, tmp/'before')
+    except FerError as e:
+        if tmp: e.args = str(e).replace(str(work), str(path)),
+        raise
+    except OSError as e:
+        own = not e.filename or str(e.filename).startswith(str(tmp or place.parent))
+        why = (e.strerror or e) if own else f'{e.filename}: {e.strerror}'
+        raise FerError(f'cannot write {path}: {why}; free some space or name another place') from e
 
 # %% ../nbs/00_core.ipynb #a667816b
 def write_json(
@@ -103,11 +190,14 @@ def sha256_of(
         for block in iter(lambda: f.read(1 << 20), b''): h.update(block)
     return h.hexdigest()
 
+# %% ../nbs/00_core.ipynb #620eed2b
 def cache_dir(
     *parts, # folders below it
 )->Path: # made if it was not there
-    "Where downloads and read data are kept: `$FER_FASTAI_HOME`, else `~/.cache/fer_fastai`."
-    d = Path(os.environ.get('FER_FASTAI_HOME') or Path.home()/'.cache'/'fer_fastai').joinpath(*parts)
+    "Where downloads and read data are kept: `$FER_FASTAI_HOME`, else the system's folder for caches (`~/.cache/fer_fastai` on Linux)."
+    try: d = Path(os.environ.get('FER_FASTAI_HOME') or user_cache_dir('fer_fastai', appauthor=False)).expanduser()
+    except RuntimeError as e: raise FerError('there is no home folder for the cache; set FER_FASTAI_HOME to a folder that can be written') from e
+    d = d.joinpath(*parts)
     try: d.mkdir(parents=True, exist_ok=True)
     except OSError as e: raise FerError(f'cannot make the cache folder {d}: {e.strerror}; set FER_FASTAI_HOME to one that can be written') from e
     return d
@@ -117,12 +207,13 @@ def cache_dir(
 def locked(
     path, # the file or folder that only one process may work on
     what='', # what to call it in the message; its path by default
+    wait:bool=False, # wait until it is free?
 ):
     "Hold a lock beside `path` while the block runs; `FerError` at once where another process or thread holds it. A killed process holds nothing."
-    path = Path(path)
+    place = Path(os.path.realpath(path))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f'.{path.name}.lock'), timeout=0, thread_local=False)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = _lock((place if _stays(place) else place.parent)/f'.{place.name}.lock', wait)
         lock.acquire()
     except Timeout as e: raise FerError(f'{what or path} is in use by another process; wait until it has finished, or name another') from e
     except OSError as e: raise FerError(f'cannot lock {what or path}: {e.strerror or e}; name another place') from e
