@@ -70,7 +70,7 @@ def _lock(path, wait=False): return FileLock(path, timeout=-1 if wait else 0, th
 
 def _sweep(parent, name, path):
     "Remove the temporary folders of processes that are gone: nobody holds their lock."
-    for old in [p for p in parent.iterdir() if _own(name).fullmatch(p.name) and (p/'lock').is_file()]:
+    for old in [p for p in parent.iterdir() if _own(name).fullmatch(p.name) and os.path.isfile(p/'lock')]:
         lock = _lock(old/'lock')
         try: lock.acquire()
         except (OSError, Timeout): continue                       # at work, or another user's
@@ -87,7 +87,7 @@ def scratch(
     parent=None, # the folder to make it in; by default the system's for temporary files
     path=None, # where its contents will go; for `atomic`
 ):
-    "Yield a temporary folder, removed when the block ends. What killed processes left under this `name` is removed first."
+    "Yield a temporary folder, removed when the block ends; first remove what killed processes left under this `name`."
     parent = Path(parent or tempfile.gettempdir())
     _sweep(parent, name, path)
     while True:
@@ -106,7 +106,7 @@ def scratch(
 def contents(
     folder, # one that is there
 )->list: # of paths
-    "What lies in a folder, without our own locks and temporary folders for it, and without what a file system keeps in a volume."
+    "What lies in a folder, without our own locks and temporary folders for it and a file system's lost+found."
     folder = Path(os.path.realpath(folder))
     own = lambda p: p.name in ('lost+found', f'.{folder.name}.lock') or _own(folder.name).fullmatch(p.name)
     return [p for p in folder.iterdir() if not own(p)]
@@ -122,6 +122,7 @@ def _fill(new, path, before):
     for p in contents(path): shutil.move(p, before/p.name)
     for p in new.iterdir(): shutil.move(p, path/p.name)
 
+# %% ../nbs/00_core.ipynb #b7f48f73
 def _put(new, path, before):
     "Rename the folder `new` to `path`. Another process may put its own there in between: then once more."
     while True:
@@ -145,11 +146,13 @@ def atomic(
     folder:bool=False, # a folder?
 ):
     "Yield a temporary path; put it to `path` when the block ends well, remove it when it doesn't."
+    tmp = None
     try:
-        place, tmp = Path(os.path.realpath(path)), None
+        place = Path(os.path.realpath(path))
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.exists() and not (place.is_dir() if folder else place.is_file()):
-            raise FerError(f"cannot write {path}: it is {'no folder' if folder else 'a folder or a device'}; name another place")
+            what = 'no folder' if folder else 'a folder or a device'
+            raise FerError(f'cannot write {path}: it is {what}; name another place')
         stays = folder and (_stays(place) or place.is_dir() and place == Path.cwd())
         with scratch(place.name, place if stays else place.parent, place) as tmp:
             (tmp/'mode').touch()
@@ -163,7 +166,7 @@ def atomic(
         if tmp: e.args = str(e).replace(str(work), str(path)),
         raise
     except OSError as e:
-        own = not e.filename or str(e.filename).startswith(str(tmp or place.parent))
+        own = not (tmp and e.filename) or str(e.filename).startswith(str(tmp))
         why = (e.strerror or e) if own else f'{e.filename}: {e.strerror}'
         raise FerError(f'cannot write {path}: {why}; free some space or name another place') from e
 
@@ -197,12 +200,14 @@ def sha256_of(
 def cache_dir(
     *parts, # folders below it
 )->Path: # made if it was not there
-    "Where downloads and read data are kept: `$FER_FASTAI_HOME`, else the system's folder for caches (`~/.cache/fer_fastai` on Linux)."
+    "Where downloads and read data are kept: `$FER_FASTAI_HOME`, else the system's folder for caches."
     try: d = Path(os.environ.get('FER_FASTAI_HOME') or user_cache_dir('fer_fastai', appauthor=False)).expanduser()
-    except RuntimeError as e: raise FerError('there is no home folder for the cache; set FER_FASTAI_HOME to a folder that can be written') from e
+    except RuntimeError as e:
+        raise FerError('there is no home folder for the cache; set FER_FASTAI_HOME to a folder that can be written') from e
     d = d.joinpath(*parts)
     try: d.mkdir(parents=True, exist_ok=True)
-    except OSError as e: raise FerError(f'cannot make the cache folder {d}: {e.strerror}; set FER_FASTAI_HOME to one that can be written') from e
+    except OSError as e:
+        raise FerError(f'cannot make the cache folder {d}: {e.strerror}; set FER_FASTAI_HOME to one that can be written') from e
     return d
 
 # %% ../nbs/00_core.ipynb #8a16c2af
@@ -212,13 +217,14 @@ def locked(
     what='', # what to call it in the message; its path by default
     wait:bool=False, # wait until it is free?
 ):
-    "Hold a lock beside `path` while the block runs; `Busy` at once where another process or thread holds it. A killed process holds nothing."
+    "Hold a lock beside `path` while the block runs; `Busy` where another process or thread holds it."
     place = Path(os.path.realpath(path))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock = _lock((place if _stays(place) else place.parent)/f'.{place.name}.lock', wait)
         lock.acquire()
-    except Timeout as e: raise Busy(f'{what or path} is in use by another process; wait until it has finished, or name another') from e
+    except Timeout as e:
+        raise Busy(f'{what or path} is in use by another process; wait until it has finished, or name another') from e
     except OSError as e: raise FerError(f'cannot lock {what or path}: {e.strerror or e}; name another place') from e
     try: yield
     finally:
@@ -259,7 +265,7 @@ def progress(
 
 # %% ../nbs/00_core.ipynb #4b337151
 class _Quiet:
-    "In it, Pillow's warnings are left out: metadata may be damaged, and `open_picture` has its own limit of size. Threads may overlap: the last one puts the filters back."
+    "In it, Pillow's warnings of damaged metadata and of size are left out; the last of several threads puts the filters back."
     def __init__(self): self.lock, self.inside = threading.Lock(), 0
 
     def __enter__(self):
@@ -295,6 +301,7 @@ FORMATS = ['JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM',
            *(f for f, have in (('AVIF', 'avif'), ('JPEG2000', 'jpg_2000')) if features.check(have))]
 MAX_PIXELS = 120_000_000      # of a picture that is read
 
+# %% ../nbs/00_core.ipynb #73fdf08d
 def open_picture(
     source, # a path, a binary file, or a PIL picture
     max_side:int=2048, # larger pictures are reduced to this, pixels
@@ -306,7 +313,7 @@ def open_picture(
     try:
         if given: _check_size(source.size, max_pixels, name)                       # before it is copied
         elif name is source and os.path.exists(source) and not os.path.isfile(source):
-            raise FerError(f'{name} cannot be read: it is a folder or a device; give a picture')      # a pipe would wait for ever
+            raise FerError(f'{name} cannot be read: it is a folder or a device; give a picture')   # a pipe would wait for ever
         with _quiet, source.copy() if given else Image.open(source, formats=FORMATS) as im:
             _check_size(im.size, max_pixels, name)
             side, full = max(im.size), source.format if given else im.format
@@ -316,10 +323,13 @@ def open_picture(
     except FerError: raise
     except Image.DecompressionBombError as e: raise FerError(_too_large(name, max_pixels)) from e
     except FileNotFoundError as e: raise FerError(f'{name} is not there; check the path') from e
-    except Image.UnidentifiedImageError as e: raise NotAPicture(f'{name} is not a picture; remove it or give it its right name') from e
-    except PermissionError as e: raise FerError(f'{name} cannot be read: {e.strerror}; ask for the right to read it') from e
+    except Image.UnidentifiedImageError as e:
+        raise NotAPicture(f'{name} is not a picture; remove it or give it its right name') from e
+    except PermissionError as e:
+        raise FerError(f'{name} cannot be read: {e.strerror}; ask for the right to read it') from e
     except Exception as e: raise FerError(f'{name} cannot be read as a picture ({e}); replace or remove it') from e
 
+# %% ../nbs/00_core.ipynb #2ff53d2a
 def read_picture(
     source, # a path or a binary file
     **kwargs, # for `open_picture`
@@ -333,6 +343,7 @@ def _too_large(name, max_pixels): return f'{name} claims more than {max_pixels /
 def _check_size(size, max_pixels, name):
     if size[0] * size[1] > max_pixels: raise FerError(_too_large(name, max_pixels))
 
+# %% ../nbs/00_core.ipynb #31e01d33
 def _plain(im, max_side, name='the picture', full=False):
     "A PIL picture as an upright uint8 array, grey or RGB, no side above `max_side`."
     im.load()
@@ -341,8 +352,8 @@ def _plain(im, max_side, name='the picture', full=False):
         grey.getexif()[0x0112] = im.getexif().get(0x0112, 1)          # which way is up
         im = grey
     if max(im.size) > max_side:
-        if im.mode == 'P':
-            im.thumbnail((2 * max_side, 2 * max_side), Image.Resampling.NEAREST)           # colours of a palette are slow to convert
+        if im.mode == 'P':                                           # colours of a palette are slow to convert
+            im.thumbnail((2 * max_side, 2 * max_side), Image.Resampling.NEAREST)
             im = im.convert('RGBA' if 'transparency' in im.info else 'RGB')
         if im.mode in ('1',): im = im.convert('L')
         im.thumbnail((max_side, max_side), Image.Resampling.BOX)
@@ -361,11 +372,12 @@ def _scale(low, high, whole, full, name):
     if low < -.001 or high > (65535 if whole else 255): raise FerError(f'{says}; give 0 to 1 or 0 to 255')
     if full: return 1 / 257
     if whole and 255 < high < 16384:
-        raise FerError(f'{says}: 10, 12 or 14 bits, or a dark picture in 16, nobody can tell; give 0 to 255, or floats from 0 to 1')
+        raise FerError(f'{says}: 10 to 14 bits, or a dark picture in 16, nobody can tell; give 0 to 255, or floats from 0 to 1')
     if not whole and 1.001 < high < 8: raise FerError(f'{says}, which is neither 0 to 1 nor 0 to 255; give one of them')
     if whole: return 1 if high <= 255 else 1 / 257
     return 255. if high <= 1.001 else 1.
 
+# %% ../nbs/00_core.ipynb #b963082c
 def _eight_bits(a, name, full=False):
     "Numbers as uint8; `full`: they use 16 bits. A stripe at a time, for the memory."
     if a.dtype == np.uint8: return np.ascontiguousarray(a)
@@ -394,15 +406,17 @@ def as_picture(
 
 # %% ../nbs/00_core.ipynb #582f663c
 def _layout(shape, tensor):
-    "How `shape` is read: None as it stands, else the position of the colours; `FerError` where it is no picture or could be two things."
+    "The position of the colours, None for none; `FerError` where it is no picture or could be two things."
     last = len(shape) == 3 and shape[2] in (1, 3, 4)
     first = len(shape) == 3 and not last and shape[0] in ((1, 3) if tensor else (1,))
     if 0 in shape or not (len(shape) == 2 or last or first):
         both = len(shape) == 3 and shape[0] in (3, 4) and 0 not in shape
         why = f'may be one picture with {shape[0]} colours or {shape[0]} grey ones' if both else 'is no picture'
-        raise FerError(f'an array of shape {tuple(shape)} {why}; give [h,w], [h,w,3] or [h,w,4], and several pictures as a list')
+        forms = '[h,w], [h,w,3] or [h,w,4], and several pictures as a list'
+        raise FerError(f'an array of shape {tuple(shape)} {why}; give {forms}')
     return 2 if last else 0 if first else None
 
+# %% ../nbs/00_core.ipynb #f7adc50a
 def _from_array(x, max_pixels=MAX_PIXELS):
     "An array or tensor as uint8 [h,w], [h,w,3] or [h,w,4]."
     tensor = hasattr(x, 'detach')

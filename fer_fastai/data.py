@@ -55,7 +55,8 @@ class FaceSet:
 def fingerprint(self:FaceSet)->str:
     "16 hexadecimal digits over the faces, labels and usages, in whatever order."
     names = (f'{self.vocab[l]}|{u}|'.encode() for l, u in zip(self.table.label, self.table.usage))
-    each = sorted(hashlib.blake2b(n + p.tobytes(), digest_size=16).digest() for n, p in zip(names, np.asarray(self.pixels)))
+    faces = (n + p.tobytes() for n, p in zip(names, np.asarray(self.pixels)))
+    each = sorted(hashlib.blake2b(f, digest_size=16).digest() for f in faces)
     return hashlib.sha256(str(self.pixels.shape[1:]).encode() + b''.join(each)).hexdigest()[:16]
 
 # %% ../nbs/01_data.ipynb #b39924e3
@@ -64,8 +65,10 @@ def _wrong(faces):
     pixels, table, vocab = faces.pixels, faces.table, faces.vocab
     missing = [c for c in ('label', 'usage', 'source') if c not in table]
     if missing: return f"its table lacks {', '.join(missing)}"
-    if not vocab or not all(isinstance(v, str) and v for v in vocab) or len(set(vocab)) < len(vocab): return 'its classes are no distinct names'
-    if pixels.dtype != np.uint8 or pixels.ndim != 3: return f'its pixels are {pixels.dtype} {list(pixels.shape)}, not uint8 [n,h,w]'
+    named = vocab and all(isinstance(v, str) and v for v in vocab)
+    if not named or len(set(vocab)) < len(vocab): return 'its classes are no distinct names'
+    if pixels.dtype != np.uint8 or pixels.ndim != 3:
+        return f'its pixels are {pixels.dtype} {list(pixels.shape)}, not uint8 [n,h,w]'
     if len(table) != len(pixels): return f'its table has {len(table)} rows for {len(pixels)} faces'
     if table.label.dtype.kind not in 'iu': return 'its labels are no whole numbers'
     out = np.flatnonzero(~table.label.between(0, len(vocab) - 1))
@@ -82,6 +85,7 @@ def check_folder(
     if folder.exists() and (not folder.is_dir() or contents(folder)) and not (folder/'faceset.json').exists():
         raise FerError(f'{folder} exists and holds something else; name a new folder')
 
+# %% ../nbs/01_data.ipynb #050bcecc
 def write_faces(
     faces:FaceSet, # what to write
     folder, # one that is there
@@ -90,9 +94,11 @@ def write_faces(
     if wrong := _wrong(faces): raise FerError(f'these faces cannot be saved: {wrong}')
     np.save(folder/'pixels.npy', faces.pixels, allow_pickle=False)
     faces.table.to_csv(folder/'table.csv', index=False)
-    write_json(folder/'faceset.json', dict(format='fer_fastai faces 1', vocab=faces.vocab, fingerprint=faces.fingerprint,
-                                           table=sha256_of(folder/'table.csv'), skipped=faces.skipped))
+    write_json(folder/'faceset.json', dict(
+        format='fer_fastai faces 1', vocab=faces.vocab, fingerprint=faces.fingerprint, table=sha256_of(folder/'table.csv'),
+        skipped=faces.skipped))
 
+# %% ../nbs/01_data.ipynb #b8e9a150
 def save_faces(
     faces:FaceSet, # what to save
     folder, # made, or replaced if it holds a FaceSet
@@ -116,14 +122,16 @@ def load_faces(
     mmap:bool=None, # leave the pixels on disk? None does so from a gigabyte on
 )->FaceSet:
     "Load a saved FaceSet; `FerError` where it isn't what was saved."
+    changed = 'its faces or its table were changed after it was saved'
     try:
         faces, meta = _read_saved(Path(folder), mmap)
-        wrong = _wrong(faces)
-        changed = not wrong and (meta['fingerprint'] != faces.fingerprint or meta.get('table', was := sha256_of(Path(folder)/'table.csv')) != was)
-        if changed: wrong = 'its faces or its table were changed after it was saved'
-        if wrong: raise ValueError(wrong)
+        if wrong := _wrong(faces): raise ValueError(wrong)
+        if faces.fingerprint != meta['fingerprint']: raise ValueError(changed)
+        if 'table' in meta and sha256_of(Path(folder)/'table.csv') != meta['table']: raise ValueError(changed)   # the other columns
         return faces
-    except PermissionError as e: raise FerError(f'{folder} cannot be read: {e.strerror}; ask for the right to read it') from e
+    except MemoryError: raise
+    except PermissionError as e:
+        raise FerError(f'{folder} cannot be read: {e.strerror}; ask for the right to read it') from e
     except Exception as e: raise FerError(f'{folder} is no saved FaceSet ({e}); write it again') from e
 
 # %% ../nbs/01_data.ipynb #6a132c82
@@ -143,7 +151,8 @@ def cached_faces(
 def _small(pixels, at, side=16):
     "Area-averaged thumbnails of the faces at these positions, uint8 [len(at),side²]: a ninth of FER2013's pixels."
     pixels, small = np.asarray(pixels), np.empty((len(at), side * side), dtype=np.uint8)
-    for k, i in enumerate(at): small[k] = np.asarray(Image.fromarray(pixels[i]).resize((side, side), Image.Resampling.BOX)).ravel()
+    for k, i in enumerate(at):
+        small[k] = np.asarray(Image.fromarray(pixels[i]).resize((side, side), Image.Resampling.BOX)).ravel()
     return small
 
 def _unit(small):
@@ -154,7 +163,7 @@ def _unit(small):
     return np.where(length > 2 * t.shape[1] ** .5, t / np.maximum(length, 1e-6), 0)
 
 def _bounds(small):
-    "Short vectors, float32 [n,32], whose dot product is never below the thumbnails' correlation: the main components, and the length of the rest."
+    "The main components of thumbnails and the length of the rest, float32 [n,32]: dot products never below the correlation."
     parts = [slice(i, i + 8192) for i in range(0, len(small), 8192)]
     main = np.linalg.eigh(sum(_unit(small[p]).T @ _unit(small[p]) for p in parts))[1][:, -31:]
     out = np.empty((len(small), main.shape[1] + 1), dtype=np.float32)
@@ -166,14 +175,14 @@ def _bounds(small):
 
 # %% ../nbs/01_data.ipynb #3d83ce92
 def _near(small, threshold, photo=None, block=512):
-    "Yield pairs of positions whose thumbnails correlate above the threshold, a block against a block; without those that have one number in `photo` by then."
+    "Yield pairs whose thumbnails correlate above the threshold, by blocks, but none that has one number in `photo` by then."
     if not len(small): return
     bound, one = _bounds(small), lambda p: photo is not None and p.min() == p.max()
     for i in range(0, len(small), block):
         for j in range(i, len(small), block):
             if photo is not None and photo[i] == photo[j] and one(photo[i:i+block]) and one(photo[j:j+block]): continue
-            a, b = np.divmod(np.flatnonzero(bound[i:i+block] @ bound[j:j+block].T > threshold - 1e-5), len(bound[j:j+block]))
-            a, b = a + i, b + j
+            near = np.flatnonzero(bound[i:i+block] @ bound[j:j+block].T > threshold - 1e-5)
+            a, b = i + near // len(bound[j:j+block]), j + near % len(bound[j:j+block])
             new = b > a if photo is None else (b > a) & (photo[a] != photo[b])
             if not new.any(): continue
             a, b = a[new], b[new]
@@ -181,13 +190,15 @@ def _near(small, threshold, photo=None, block=512):
             yes = (_unit(small[rows]) @ _unit(small[columns]).T)[x, y] > threshold
             yield a[yes], b[yes]
 
+# %% ../nbs/01_data.ipynb #5dbc6d99
 def _photos(small, threshold, most=None):
-    "Number thumbnails: equal numbers are linked by near pairs, directly or over others. Pairs are held until they are more than `most`."
+    "Number thumbnails: equal ones are linked by near pairs, directly or over others. At most `most` pairs are held, and a block's."
     n, photo, pairs = len(small), np.arange(len(small)), []
     if most is None: most = max(2**18, n)
     def link():
         a, b = np.concatenate(pairs, 1)
-        photo[:] = connected_components(coo_array((np.ones(len(a), bool), (photo[a], photo[b])), shape=(n, n)), directed=False)[1][photo]
+        links = coo_array((np.ones(len(a), bool), (photo[a], photo[b])), shape=(n, n))
+        photo[:] = connected_components(links, directed=False)[1][photo]
         pairs.clear()
     for pair in _near(small, threshold, photo):
         pairs.append(np.stack(pair))
@@ -203,18 +214,20 @@ def thumbnails(
     "Area-averaged thumbnails, normalised."
     return _unit(_small(pixels, range(len(pixels)), side))
 
+# %% ../nbs/01_data.ipynb #2583fd57
 MOST_PAIRS = 20_000_000
 
 def near_pairs(
     pixels:np.ndarray, # uint8 [n,h,w]
     threshold:float=.95, # correlation of the thumbnails from which two faces are the same photo
-)->np.ndarray: # int [m,2], the first smaller; the time grows with n²: a second for 30,000 faces, half an hour of a core for a million
+)->np.ndarray: # int [m,2], the first smaller; the time grows with n²: a second for 30,000 faces, many minutes for a million
     "Pairs of faces that are copies or nearly so."
     pairs, held = [np.zeros((0, 2), dtype=int)], 0
     for pair in _near(_small(pixels, range(len(pixels))), threshold):
         pairs.append(np.stack(pair, 1))
         held += len(pairs[-1])
-        if held > MOST_PAIRS: raise FerError(f'there are more than {MOST_PAIRS:,} near pairs; number the faces with duplicate_groups')
+        if held > MOST_PAIRS:
+            raise FerError(f'there are more than {MOST_PAIRS:,} near pairs; number the faces with duplicate_groups')
     return np.concatenate(pairs)
 
 # %% ../nbs/01_data.ipynb #999815a5
@@ -227,12 +240,13 @@ def exact_groups(
     digests = b''.join(hashlib.blake2b(pixels[i].tobytes(), digest_size=8).digest() for i in at)
     return np.unique(np.frombuffer(digests, dtype=np.uint64), return_inverse=True)[1]
 
+# %% ../nbs/01_data.ipynb #68b7f67c
 def duplicate_groups(
     pixels:np.ndarray, # uint8 [n,h,w], plain or memory-mapped
     near:float=.95, # correlation for a near duplicate; None for exact ones only
     at=None, # positions of the faces to number; all by default
 )->np.ndarray: # int [n]: equal numbers are the same photo
-    "Number faces by photo, exact and near duplicates taken together. A kilobyte of memory a face, wherever the pixels lie."
+    "Number faces by photo, exact and near duplicates taken together; the pixels are not copied."
     at = np.arange(len(pixels)) if at is None else np.asarray(at)
     group = exact_groups(pixels, at)
     if near is None: return group
