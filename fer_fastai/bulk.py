@@ -117,6 +117,9 @@ def _write(predictor, pictures, part, log, last, batch_size, total, kwargs):
         raise
     return now
 
+def _new(path):
+    if path.exists(): raise FerError(f'{path} is there already; remove it, or name another')
+
 def _note(notes, out, now, digest):
     "A line in the log, once the rows before it have been written."
     out.flush()
@@ -143,8 +146,9 @@ def predict_csv(
     choices = predictor.contract, predictor.tta, predictor.uncertain, sorted(kwargs.items())
     key = hashlib.sha256(repr(choices).encode()).hexdigest()[:8]
     part, log = (path.with_name(f'.{path.name}.{key}.{k}') for k in ('part', 'log'))
+    _new(path)
     with locked(path):
-        if path.exists(): raise FerError(f'{path} is there already; remove it, or name another')
+        _new(path)                          # another process may just have finished it
         last, start = _last_batch(part, log), time.perf_counter()
         if last['pictures']: say(f"going on after {last['pictures']} pictures")
         try: now = _write(predictor, pictures, part, log, last, batch_size, total if progress else None, kwargs)

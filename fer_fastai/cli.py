@@ -159,7 +159,7 @@ def _recipe(args):
     name = args.recipe or ('demo' if args.source.startswith('demo') else 'scratch' if args.pretrained is False else 'paper')
     if name.endswith('.json'):
         try: recipe = recipe_from(json.loads(Path(name).read_text(encoding='utf-8')))
-        except (OSError, ValueError) as e: raise FerError(f'{name} is no recipe ({e}); give a name or a JSON file') from e
+        except (OSError, ValueError, RecursionError) as e: raise FerError(f'{name} is no recipe ({e}); give a name or a JSON file') from e
     elif name in RECIPES: recipe = RECIPES[name]
     else: raise FerError(f"there is no recipe '{name}'; there are {', '.join(RECIPES)}, or a JSON file")
     return recipe.but(**changes)
