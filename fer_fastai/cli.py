@@ -263,11 +263,11 @@ def _compare(args):
     if args.json: write_json(args.json, dict(part=args.part, rows=json.loads(table.to_json(orient='records'))))
     if args.png: save_figure(plot_compare(table, args.part), args.png)
     say(compare_text(table, args.part))
-    groups = table.groupby(table.run.str.replace(r'_\d+$', '', regex=True), sort=False)
-    for name, g in groups:
+    for _, g in table.groupby('group', sort=False):
         if len(g) > 1:
             a, f = over_seeds(g.accuracy), over_seeds(g.macro_f1)
-            say(f"{name}: mean of {a['n']} runs {a['mean']:.1%} ± {100 * a['sd']:.1f} points (standard deviation), macro-F1 {f['mean']:.3f} ± {f['sd']:.3f}")
+            name = g.run.iloc[0].rpartition('_')[0] or g.run.iloc[0]
+            say(f"{printable(name)}: mean of {a['n']} runs {a['mean']:.1%} ± {100 * a['sd']:.1f} points (standard deviation), macro-F1 {f['mean']:.3f} ± {f['sd']:.3f}")
 
 # %% ../nbs/31_cli.ipynb #ab360079
 @command

@@ -20,6 +20,7 @@ from torch.hub import get_dir
 from .augment import FaceInput, tta_views
 from .contract import CHANNELS, CONTRACT, TTA, contract_meta, model_file, read_contract, tempered
 from .core import FerError, atomic, progress as bar
+from .imagenet import LITE, create_lite
 
 # %% ../nbs/09_model.ipynb #773ea21f
 def conv(a, b): return nn.Sequential(nn.Conv2d(a, b, 3, 1, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True))
@@ -87,7 +88,7 @@ def _imagenet(arch):
     return model
 
 def create_backbone(
-    arch:str='resnet18', # one of `OWN`, or a model of torchvision or timm
+    arch:str='resnet18', # one of `OWN` or `LITE`, or a model of torchvision or timm
     pretrained:bool=True, # ImageNet weights? An error where they can't be fetched, never a silent fallback
     channels:int=3, # of the input; 1 for `OWN` only
 )->tuple: # the module, pictures [n,channels,h,w] to features [n,k], and k
@@ -96,6 +97,9 @@ def create_backbone(
         if pretrained: raise FerError(f"'{arch}' has no ImageNet weights; train it from scratch with pretrained=False (--no-pretrained)")
         return OWN[arch](channels)
     if channels != 3: raise FerError(f"'{arch}' takes three channels; take one of {', '.join(OWN)} for a grey input")
+    if arch in LITE:
+        model = create_lite(arch, pretrained)
+        return model, model.num_features
     import torchvision
     if arch in torchvision.models.list_models(module=torchvision.models):
         extra = dict(init_weights=True) if arch in ('googlenet', 'inception_v3') else {}

@@ -8,6 +8,7 @@ __all__ = ['NATIVE', 'QUICK', 'BRIEF', 'RECIPES', 'Recipe', 'recipe_from']
 # %% ../nbs/15_recipes.ipynb #edfe6548
 from dataclasses import dataclass, fields, replace
 from .core import FerError
+from .imagenet import LITE, LITE_STATS
 
 # %% ../nbs/15_recipes.ipynb #0ab40e9f
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Recipe:
     head: str = 'custom'          # 'custom' (512, 256) or 'simple'
     pretrained: bool = True       # ImageNet weights; 'fer2013' starts from the model that comes with the package, a path from that run's
     frozen: bool = False          # train the head only
+    train_bn: bool = False        # of a frozen body, train the normalisation layers nevertheless
     channels: int = 3             # of the input: grey three times by ImageNet's mean and deviation, or grey once
     size: int = 224               # side of the network's input, pixels
     resize: int = 256             # side before the crop, pixels
@@ -28,7 +30,7 @@ class Recipe:
     batch_size: int = 32          # shared among the processes of a distributed training
     lr: float = .0229             # peak of the cycle; 0 takes the learning-rate finder's suggestion
     lr_find: bool = False         # run the finder and draw it
-    optimiser: str = 'sgd'        # or 'radam'
+    optimiser: str = 'sgd'        # or 'radam', 'adamw'
     momentum: tuple = (.95, .85)  # at the ends and the peak of the cycle, PyTorch's
     nesterov: bool = False        # Nesterov's momentum
     weight_decay: float = 1e-4    # L2
@@ -56,7 +58,9 @@ class Recipe:
 
     def __str__(self): return '\n'.join(f'{f.name:16}{getattr(self, f.name)}' for f in fields(self))
     @property
-    def stats(self): return ((.485, .456, .406), (.229, .224, .225)) if self.channels == 3 else ((.5,), (.25,))
+    def stats(self):
+        if self.channels == 1: return (.5,), (.25,)
+        return LITE_STATS if self.arch in LITE else ((.485, .456, .406), (.229, .224, .225))
     def but(self, **changes): return replace(self, **changes)
 
 def recipe_from(
@@ -86,6 +90,9 @@ RECIPES = {r.name: r for r in (
            arch='resnet34', head='simple', optimiser='radam', lr=1e-4, momentum=(.9, .9), weight_decay=1e-3, batch_size=48, rotate=30., patience=8, tta='ten'),
     Recipe('native', "the accuracy recipe for a GPU, from scratch: ResNet-18 that keeps FER2013's own resolution, as LetheSec/Fer2013-Facial-Emotion-Recognition-Pytorch does (73.7 % on PrivateTest there), with one cycle, mixup and an average of the weights",
            arch='resnet18_native', **NATIVE | dict(size=40, scale=.2, shift=.1, lighting=.4, erase=.5, mixup=.2), epochs=150, lr=.1, ema=.999, valid_pct=.1),
+    Recipe('transfer_lite', "ImageNet weights that pip brings, for two CPU cores: EfficientNet-Lite0 at 96 pixels with a linear head, AdamW, one cycle, an average of the weights",
+           arch='efficientnet_lite0', head='simple', size=96, resize=104, epochs=12, patience=0, batch_size=64, lr=.001, optimiser='adamw', momentum=(.95, .85), weight_decay=.05,
+           decay_all=False, label_smoothing=.1, scale=.15, shift=.05, lighting=.3, erase=.25, balance=.25, ema=.998, tta='flip', valid_pct=.1),
     QUICK,
     QUICK.but(name='quick_votes', why='quick, with half of the labels drawn from the ten FER+ votes of each face (Barsoum et al. 2016, arXiv:1608.01041): extra label data, to be kept apart in every table', votes=.5),
     QUICK.but(name='finetune', why='starts from the model that comes with the package, for one\'s own pictures: gentle rates, few epochs', pretrained='fer2013', epochs=10, lr=.005, batch_size=32, ema=0., balance=.5, valid_pct=.2),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from .core import FerError, atomic
 from .data import FaceSet, duplicate_groups, exact_groups
+from .compare import faces_digest
 from .evaluation import evaluate
 
 # %% ../nbs/14_report.ipynb #69ba1c22
@@ -31,6 +32,7 @@ def judge(
     if set(parts) - {'validation'}: photo, exact = duplicate_groups(faces.pixels), exact_groups(faces.pixels)
     for name, at in parts.items():
         figures[name] = evaluate(probs[name], faces.labels[at], faces.vocab)
+        figures[name]['digest'] = faces_digest(faces.pixels[at], faces.labels[at], faces.vocab)
         if name == 'validation': continue
         copies[name] = int(np.isin(exact[at], exact[use == 'Training']).sum())
         new = ~np.isin(photo[at], photo[use == 'Training'])

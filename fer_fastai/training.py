@@ -26,7 +26,7 @@ from .contract import tempered
 from .data import FaceSet, with_validation
 from .dataloaders import get_dls
 from .evaluation import best_temperature, calibration_error, evaluate, plot_confusion, plot_curves, plot_mistakes
-from .learner import EMA, OneCycle, VoteLabels, bare, build_learner, paper_sgd, radam, vote_shares
+from .learner import EMA, OneCycle, VoteLabels, adamw, bare, build_learner, paper_sgd, radam, vote_shares
 from .model import class_weights, load_model, open_weights, predict, save_model, write_weights
 from .recipes import RECIPES, Recipe, recipe_from
 from .report import judge, test_parts, write_page
@@ -168,14 +168,14 @@ def build_for(
     dls, # DataLoaders
 ): # a Learner
     "The Learner of a recipe."
-    optimisers = dict(sgd=paper_sgd(nesterov=recipe.nesterov), radam=radam())
+    optimisers = dict(sgd=paper_sgd(nesterov=recipe.nesterov), radam=radam(), adamw=adamw())
     if recipe.optimiser not in optimisers: raise FerError(f"there is no optimiser '{recipe.optimiser}'; there are {', '.join(optimisers)}")
     labels = dls.train.items.targets
     weight = class_weights(labels, dls.c, recipe.balance).to(dls.device) if recipe.balance else None
     losses = dict(cross_entropy=partial(CrossEntropyLossFlat, weight=weight, label_smoothing=recipe.label_smoothing), focal=partial(FocalLossFlat, weight=weight),
                   logit_adjusted=partial(LogitAdjustedLoss, labels, dls.c, weight=weight, label_smoothing=recipe.label_smoothing))
     if recipe.loss not in losses: raise FerError(f"there is no loss '{recipe.loss}'; there are {', '.join(losses)}")
-    return build_learner(dls, arch=recipe.arch, pretrained=recipe.pretrained, head=recipe.head, frozen=recipe.frozen, lr=recipe.lr, wd=recipe.weight_decay,
+    return build_learner(dls, arch=recipe.arch, pretrained=recipe.pretrained, head=recipe.head, frozen=recipe.frozen, train_bn=recipe.train_bn, lr=recipe.lr, wd=recipe.weight_decay,
                          wd_bn_bias=recipe.decay_all, opt_func=optimisers[recipe.optimiser], fast=recipe.fast,
                          loss_func=losses[recipe.loss]())
 
