@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['EMOTIONS', 'ALIASES', 'USAGES', 'FORMATS', 'MAX_PIXELS', 'FerError', 'label_code', 'usage_name', 'seed_everything',
-           'atomic', 'write_json', 'save_figure', 'sha256_of', 'cache_dir', 'locked', 'safe_cell', 'progress',
-           'NotAPicture', 'open_picture', 'read_picture', 'as_picture']
+           'scratch', 'contents', 'atomic', 'write_json', 'save_figure', 'sha256_of', 'cache_dir', 'locked',
+           'safe_cell', 'printable', 'safe_output', 'progress', 'quiet_fastai', 'NotAPicture', 'open_picture',
+           'read_picture', 'as_picture']
 
 # %% ../nbs/00_core.ipynb #4fd7b3e8
-import contextlib, hashlib, io, json, os, random, shutil, sys, tempfile, warnings
+import contextlib, errno, hashlib, io, json, os, random, re, shutil, sys, tempfile, threading, unicodedata, warnings
 from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 from PIL import Image, ImageOps, features
+from platformdirs import user_cache_dir
 
 # %% ../nbs/00_core.ipynb #cb9217b3
 class FerError(Exception):
@@ -56,26 +58,111 @@ def seed_everything(
     np.random.seed(seed % 2**32)
     if 'torch' in sys.modules: sys.modules['torch'].manual_seed(seed)
 
+# %% ../nbs/00_core.ipynb #06c8048f
+def _own(name):
+    "Matches the names of this package's temporary folders for `name`."
+    return re.compile(rf'\.{re.escape(name)}\.[a-z0-9_]{{8}}')
+
+def _lock(path, wait=False): return FileLock(path, timeout=-1 if wait else 0, thread_local=False)
+
+def _sweep(parent, name, path):
+    "Remove the temporary folders of processes that are gone: nobody holds their lock."
+    for old in [p for p in parent.iterdir() if _own(name).fullmatch(p.name) and (p/'lock').is_file()]:
+        lock = _lock(old/'lock')
+        try: lock.acquire()
+        except (OSError, Timeout): continue                       # at work, or another user's
+        with contextlib.suppress(OSError):                        # killed between the two renames
+            if path and not path.exists(): os.rename(old/'before', path)
+        shutil.rmtree(old, ignore_errors=True)
+        lock.release()
+        shutil.rmtree(old, ignore_errors=True)                    # Windows keeps a lock's file while it is held
+
+# %% ../nbs/00_core.ipynb #14a5aa4c
+@contextlib.contextmanager
+def scratch(
+    name:str='fer_fastai', # what it is for
+    parent=None, # the folder to make it in; by default the system's for temporary files
+    path=None, # where its contents will go; for `atomic`
+):
+    "Yield a temporary folder, removed when the block ends. What killed processes left under this `name` is removed first."
+    parent = Path(parent or tempfile.gettempdir())
+    _sweep(parent, name, path)
+    while True:
+        tmp = Path(tempfile.mkdtemp(prefix=f'.{name}.', dir=parent))
+        lock = _lock(tmp/'lock')
+        try: lock.acquire()
+        except (Timeout, FileNotFoundError): continue             # just swept by another
+        except OSError: pass                                      # no locks on this file system: never swept
+        break
+    try: yield tmp
+    finally:
+        lock.release()
+        shutil.rmtree(tmp, ignore_errors=True)
+
+# %% ../nbs/00_core.ipynb #013b8c71
+def contents(
+    folder, # one that is there
+)->list: # of paths
+    "What lies in a folder, without our own locks and temporary folders for it, and without what a file system keeps in a volume."
+    folder = Path(os.path.realpath(folder))
+    own = lambda p: p.name in ('lost+found', f'.{folder.name}.lock') or _own(folder.name).fullmatch(p.name)
+    return [p for p in folder.iterdir() if not own(p)]
+
+# %% ../nbs/00_core.ipynb #11c23a75
+def _stays(path):
+    "A folder that can't be renamed away?"
+    return path.is_dir() and (os.path.ismount(path) or not os.access(path.parent, os.W_OK))
+
+def _fill(new, path, before):
+    "Move what lies in `new` into the folder `path`, in place of what lay there."
+    before.mkdir(exist_ok=True)
+    for p in contents(path): shutil.move(p, before/p.name)
+    for p in new.iterdir(): shutil.move(p, path/p.name)
+
+def _put(new, path, before):
+    "Rename the folder `new` to `path`. Another process may put its own there in between: then once more."
+    while True:
+        shutil.rmtree(before, ignore_errors=True)
+        try:
+            with contextlib.suppress(FileNotFoundError): os.rename(path, before)
+            return os.rename(new, path)
+        except OSError as e:
+            if e.errno in (errno.EBUSY, errno.EXDEV): return _fill(new, path, before)
+            if e.errno not in (errno.ENOTEMPTY, errno.EEXIST): raise
+
+def _share(work, mode):
+    "Give files the mode that new ones have here: safetensors, for one, makes them for their owner alone."
+    for p in (work, *work.rglob('*')):
+        if p.is_file() and not p.is_symlink() and p.stat().st_mode & 0o777 != mode: p.chmod(mode)
+
 # %% ../nbs/00_core.ipynb #4ff93c2f
 @contextlib.contextmanager
 def atomic(
-    path, # where the file or folder shall be
+    path, # where the file or folder shall be; a link is followed
     folder:bool=False, # a folder?
 ):
-    "Yield a temporary path beside `path`; rename it to `path` when the block ends well, remove it when it doesn't."
-    path = Path(path)
+    "Yield a temporary path; put it to `path` when the block ends well, remove it when it doesn't."
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = Path(tempfile.mkdtemp(prefix=f'.{path.name}.', dir=path.parent))
-    except OSError as e: raise FerError(f'cannot write {path}: {e.strerror}; name another place') from e
-    try:
-        work = tmp/path.name
-        if folder: work.mkdir()
-        yield work
-        if folder and path.is_dir(): shutil.rmtree(path)
-        os.replace(work, path)
-    except OSError as e: raise FerError(f'cannot write {path}: {e.strerror or e}; free some space or name another place') from e
-    finally: shutil.rmtree(tmp, ignore_errors=True)
+        place, tmp = Path(os.path.realpath(path)), None
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists() and not (place.is_dir() if folder else place.is_file()):
+            raise FerError(f"cannot write {path}: it is {'no folder' if folder else 'a folder or a device'}; name another place")
+        stays = folder and (_stays(place) or place.is_dir() and place == Path.cwd())
+        with scratch(place.name, place if stays else place.parent, place) as tmp:
+            (tmp/'mode').touch()
+            work = tmp/'new'/place.name
+            (work if folder else work.parent).mkdir(parents=True)
+            yield work
+            _share(work, (tmp/'mode').stat().st_mode & 0o777)
+            if not folder: os.replace(work, place)
+            else: (_fill if stays else _put)(work, place, tmp/'before')
+    except FerError as e:
+        if tmp: e.args = str(e).replace(str(work), str(path)),
+        raise
+    except OSError as e:
+        own = not e.filename or str(e.filename).startswith(str(tmp or place.parent))
+        why = (e.strerror or e) if own else f'{e.filename}: {e.strerror}'
+        raise FerError(f'cannot write {path}: {why}; free some space or name another place') from e
 
 # %% ../nbs/00_core.ipynb #a667816b
 def write_json(
@@ -103,11 +190,14 @@ def sha256_of(
         for block in iter(lambda: f.read(1 << 20), b''): h.update(block)
     return h.hexdigest()
 
+# %% ../nbs/00_core.ipynb #620eed2b
 def cache_dir(
     *parts, # folders below it
 )->Path: # made if it was not there
-    "Where downloads and read data are kept: `$FER_FASTAI_HOME`, else `~/.cache/fer_fastai`."
-    d = Path(os.environ.get('FER_FASTAI_HOME') or Path.home()/'.cache'/'fer_fastai').joinpath(*parts)
+    "Where downloads and read data are kept: `$FER_FASTAI_HOME`, else the system's folder for caches (`~/.cache/fer_fastai` on Linux)."
+    try: d = Path(os.environ.get('FER_FASTAI_HOME') or user_cache_dir('fer_fastai', appauthor=False)).expanduser()
+    except RuntimeError as e: raise FerError('there is no home folder for the cache; set FER_FASTAI_HOME to a folder that can be written') from e
+    d = d.joinpath(*parts)
     try: d.mkdir(parents=True, exist_ok=True)
     except OSError as e: raise FerError(f'cannot make the cache folder {d}: {e.strerror}; set FER_FASTAI_HOME to one that can be written') from e
     return d
@@ -117,12 +207,13 @@ def cache_dir(
 def locked(
     path, # the file or folder that only one process may work on
     what='', # what to call it in the message; its path by default
+    wait:bool=False, # wait until it is free?
 ):
     "Hold a lock beside `path` while the block runs; `FerError` at once where another process or thread holds it. A killed process holds nothing."
-    path = Path(path)
+    place = Path(os.path.realpath(path))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f'.{path.name}.lock'), timeout=0, thread_local=False)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = _lock((place if _stays(place) else place.parent)/f'.{place.name}.lock', wait)
         lock.acquire()
     except Timeout as e: raise FerError(f'{what or path} is in use by another process; wait until it has finished, or name another') from e
     except OSError as e: raise FerError(f'cannot lock {what or path}: {e.strerror or e}; name another place') from e
@@ -136,6 +227,20 @@ def safe_cell(
     "Disarm text that begins with `=`, `+`, `-`, `@`, tab or carriage return (OWASP, CSV injection); numbers stay numbers."
     return f"'{value}" if isinstance(value, str) and value.startswith(('=', '+', '-', '@', '\t', '\r')) else value
 
+# %% ../nbs/00_core.ipynb #b396f9ad
+def printable(
+    text:str, # a file's name, or a message with one in it
+)->str: # the same on one line: control characters, line breaks and what turns the writing direction as visible escapes
+    "What a terminal shows and doesn't obey."
+    hidden = ('Cc', 'Cf', 'Cs', 'Zl', 'Zp')
+    return ''.join(c.encode('unicode_escape').decode() if unicodedata.category(c) in hidden else c for c in str(text))
+
+def safe_output():
+    "Let stdout and stderr replace what their encoding lacks instead of raising; nothing else of them changes."
+    for stream in (sys.stdout, sys.stderr):
+        raises = getattr(stream, 'errors', '') in ('strict', 'surrogateescape')
+        if raises and hasattr(stream, 'reconfigure') and not stream.closed: stream.reconfigure(errors='replace')
+
 # %% ../nbs/00_core.ipynb #41ab6d68
 def progress(
     items, # what to go through
@@ -147,18 +252,42 @@ def progress(
     from fastprogress.fastprogress import progress_bar
     return progress_bar(items, total=total, leave=False)
 
-# %% ../nbs/00_core.ipynb #b351d57d
-# fastai 2.8 compiles two functions with torch.jit when it is imported, and torch says at each that this is old
-warnings.filterwarnings('ignore', message='.*torch.jit.script.*', category=FutureWarning)
-# 100-megapixel photos are fine; `open_picture` has its own limit
-warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
-# damaged metadata is no matter as long as there is a picture
-warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')
+# %% ../nbs/00_core.ipynb #4b337151
+class _Quiet:
+    "In it, Pillow's warnings are left out: metadata may be damaged, and `open_picture` has its own limit of size. Threads may overlap: the last one puts the filters back."
+    def __init__(self): self.lock, self.inside = threading.Lock(), 0
 
+    def __enter__(self):
+        with self.lock:
+            self.inside += 1
+            if self.inside > 1: return
+            self.was = warnings.catch_warnings()
+            self.was.__enter__()
+            warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
+            warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.inside -= 1
+            if not self.inside: self.was.__exit__(None, None, None)
+
+_quiet = _Quiet()
+
+# %% ../nbs/00_core.ipynb #93408dcb
+@contextlib.contextmanager
+def quiet_fastai():
+    "For the import of fastai: it compiles two functions with torch.jit, and torch says at each that this is old."
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='.*torch.jit.script.*', category=FutureWarning)
+        yield
+
+# %% ../nbs/00_core.ipynb #b351d57d
 class NotAPicture(FerError):
     "The file holds no picture at all."
 
-FORMATS = ['JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM', *(f for f, have in (('AVIF', 'avif'), ('JPEG2000', 'jpg_2000')) if features.check(have))]     # none that starts another program, as EPS does
+# none that starts another program, as EPS does
+FORMATS = ['JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM',
+           *(f for f, have in (('AVIF', 'avif'), ('JPEG2000', 'jpg_2000')) if features.check(have))]
 MAX_PIXELS = 120_000_000      # of a picture that is read
 
 def open_picture(
@@ -168,18 +297,22 @@ def open_picture(
 )->tuple: # uint8 array, [h,w] for grey or [h,w,3] for colour, and by how much it was reduced (1.0 for not at all)
     "Read a picture upright, in 8 bits, without transparency; `FerError` says why where it can't be read."
     name = source if isinstance(source, (str, Path)) else getattr(source, 'name', None) or 'what was given'
-    too_large = f'{name} claims more than {max_pixels / 1e6:.0f} megapixels; reduce it first'
+    given = isinstance(source, Image.Image)
     try:
-        with source.copy() if isinstance(source, Image.Image) else Image.open(source, formats=FORMATS) as im:
-            if im.width * im.height > max_pixels: raise FerError(too_large)
-            side = max(im.size)
+        if given: _check_size(source.size, max_pixels, name)                       # before it is copied
+        elif name is source and os.path.exists(source) and not os.path.isfile(source):
+            raise FerError(f'{name} cannot be read: it is a folder or a device; give a picture')      # a pipe would wait for ever
+        with _quiet, source.copy() if given else Image.open(source, formats=FORMATS) as im:
+            _check_size(im.size, max_pixels, name)
+            side, full = max(im.size), source.format if given else im.format
             im.draft(None, (max_side, max_side))
-            a = _plain(im, max_side)
+            a = _plain(im, max_side, name, full in ('PNG', 'PPM', 'JPEG2000'))
             return a, side / max(a.shape[:2])
     except FerError: raise
-    except Image.DecompressionBombError as e: raise FerError(too_large) from e
+    except Image.DecompressionBombError as e: raise FerError(_too_large(name, max_pixels)) from e
     except FileNotFoundError as e: raise FerError(f'{name} is not there; check the path') from e
     except Image.UnidentifiedImageError as e: raise NotAPicture(f'{name} is not a picture; remove it or give it its right name') from e
+    except PermissionError as e: raise FerError(f'{name} cannot be read: {e.strerror}; ask for the right to read it') from e
     except Exception as e: raise FerError(f'{name} cannot be read as a picture ({e}); replace or remove it') from e
 
 def read_picture(
@@ -190,9 +323,18 @@ def read_picture(
     return open_picture(source, **kwargs)[0]
 
 # %% ../nbs/00_core.ipynb #feca231e
-def _plain(im, max_side):
+def _too_large(name, max_pixels): return f'{name} claims more than {max_pixels / 1e6:.0f} megapixels; reduce it first'
+
+def _check_size(size, max_pixels, name):
+    if size[0] * size[1] > max_pixels: raise FerError(_too_large(name, max_pixels))
+
+def _plain(im, max_side, name='the picture', full=False):
     "A PIL picture as an upright uint8 array, grey or RGB, no side above `max_side`."
     im.load()
+    if im.mode.startswith(('I', 'F')):                               # first: Pillow reduces no 16 bits
+        grey = Image.fromarray(_eight_bits(np.asarray(im), name, full))
+        grey.getexif()[0x0112] = im.getexif().get(0x0112, 1)          # which way is up
+        im = grey
     if max(im.size) > max_side:
         if im.mode == 'P':
             im.thumbnail((2 * max_side, 2 * max_side), Image.Resampling.NEAREST)           # colours of a palette are slow to convert
@@ -200,44 +342,70 @@ def _plain(im, max_side):
         if im.mode in ('1',): im = im.convert('L')
         im.thumbnail((max_side, max_side), Image.Resampling.BOX)
     im = ImageOps.exif_transpose(im)
-    if im.mode.startswith(('I', 'F')):
-        a = np.asarray(im, dtype=np.float32)
-        if im.mode.startswith('I'): a = a / 257          # 16 bits to 8
-        elif a.max(initial=0) <= 1: a = a * 255
-        return np.clip(np.nan_to_num(a) + .5, 0, 255).astype(np.uint8)
     if im.mode in ('RGBA', 'LA', 'PA', 'La', 'RGBa') or 'transparency' in im.info:
         im = im.convert('RGBA')
         white = Image.new('RGBA', im.size, 'white')
         im = Image.alpha_composite(white, im).convert('RGB')
     return np.asarray(im.convert('L' if im.mode in ('L', '1') else 'RGB'))
 
+# %% ../nbs/00_core.ipynb #0a2b84fa
+def _scale(low, high, whole, full, name):
+    "What values from `low` to `high` are multiplied by for 0 to 255; `FerError` where nobody can tell."
+    if not np.isfinite([low, high]).all(): raise FerError(f'{name} holds NaN or infinite values; replace them')
+    says = f'{name} holds values from {low:g} to {high:g}'
+    if low < -.001 or high > (65535 if whole else 255): raise FerError(f'{says}; give 0 to 1 or 0 to 255')
+    if full: return 1 / 257
+    if whole and 255 < high < 16384:
+        raise FerError(f'{says}: 10, 12 or 14 bits, or a dark picture in 16, nobody can tell; give 0 to 255, or floats from 0 to 1')
+    if not whole and 1.001 < high < 8: raise FerError(f'{says}, which is neither 0 to 1 nor 0 to 255; give one of them')
+    if whole: return 1 if high <= 255 else 1 / 257
+    return 255. if high <= 1.001 else 1.
+
+def _eight_bits(a, name, full=False):
+    "Numbers as uint8; `full`: they use 16 bits. A stripe at a time, for the memory."
+    if a.dtype == np.uint8: return np.ascontiguousarray(a)
+    if a.dtype == bool: return a.astype(np.uint8) * 255
+    k = _scale(a.min(), a.max(), a.dtype.kind != 'f', full, name)
+    out = np.empty(a.shape, np.uint8)
+    for i in range(0, len(a), 64): out[i:i+64] = np.clip(np.rint(a[i:i+64] * k), 0, 255)
+    return out
+
 # %% ../nbs/00_core.ipynb #15b7fabd
 def as_picture(
-    picture, # a path, the bytes of a file, an open binary file, a PIL picture, or an array or tensor [h,w], [h,w,1|3|4] or [1|3|4,h,w]: whole numbers, or floats from 0 to 1 or 0 to 255
+    picture, # a path, the bytes of a file, an open binary file, a PIL picture, or an array or tensor, as the tables say
     **kwargs, # for `open_picture`
 )->tuple: # as `open_picture`: uint8 array [h,w] or [h,w,3], and by how much it was reduced
     "A picture in any of the usual forms; `FerError` says what is wrong with it."
-    if isinstance(picture, str) and picture.startswith(('http://', 'https://')): raise FerError(f'{picture} is an address; fetch it, and give the file or its bytes')
+    if isinstance(picture, str) and picture.startswith(('http://', 'https://')):
+        raise FerError(f'{picture} is an address; fetch it, and give the file or its bytes')
     if isinstance(picture, (bytes, bytearray, memoryview)): picture = io.BytesIO(picture)
-    if isinstance(picture, (str, os.PathLike, Image.Image)) or hasattr(picture, 'read'): a, scale = open_picture(picture, **kwargs)
-    else: a, scale = open_picture(Image.fromarray(_from_array(picture)), **kwargs)
-    if min(a.shape[:2]) < 8: raise FerError(f"{picture if isinstance(picture, (str, Path)) else 'the picture'} has {a.shape[1]}×{a.shape[0]} pixels, too few for a face; give a larger picture")
+    held = isinstance(picture, (str, os.PathLike, Image.Image)) or hasattr(picture, 'read')
+    if not held: picture = Image.fromarray(_from_array(picture, kwargs.get('max_pixels', MAX_PIXELS)))
+    a, scale = open_picture(picture, **kwargs)
+    if min(a.shape[:2]) < 8:
+        name = picture if isinstance(picture, (str, Path)) else 'the picture'
+        raise FerError(f'{name} has {a.shape[1]}×{a.shape[0]} pixels, too few for a face; give a larger picture')
     return a, scale
 
 # %% ../nbs/00_core.ipynb #582f663c
-def _from_array(x):
+def _layout(shape, tensor):
+    "How `shape` is read: None as it stands, else the position of the colours; `FerError` where it is no picture or could be two things."
+    last = len(shape) == 3 and shape[2] in (1, 3, 4)
+    first = len(shape) == 3 and not last and shape[0] in ((1, 3) if tensor else (1,))
+    if 0 in shape or not (len(shape) == 2 or last or first):
+        both = len(shape) == 3 and shape[0] in (3, 4) and 0 not in shape
+        why = f'may be one picture with {shape[0]} colours or {shape[0]} grey ones' if both else 'is no picture'
+        raise FerError(f'an array of shape {tuple(shape)} {why}; give [h,w], [h,w,3] or [h,w,4], and several pictures as a list')
+    return 2 if last else 0 if first else None
+
+def _from_array(x, max_pixels=MAX_PIXELS):
     "An array or tensor as uint8 [h,w], [h,w,3] or [h,w,4]."
-    if hasattr(x, 'detach'): x = x.detach().cpu(); x = (x.float() if x.is_floating_point() else x).numpy()
-    if not isinstance(x, np.ndarray) or x.dtype.kind not in 'buif':
-        raise FerError(f"{f'an array of {x.dtype}' if isinstance(x, np.ndarray) else type(x).__name__} is no picture; give a path, the bytes of a file, a PIL picture, an array or a tensor")
-    a = np.moveaxis(x, 0, 2) if x.ndim == 3 and x.shape[2] not in (1, 3, 4) and x.shape[0] in (1, 3, 4) else x
-    if a.ndim == 3 and a.shape[2] == 1: a = a[..., 0]
-    if not a.size or a.ndim not in (2, 3) or a.ndim == 3 and a.shape[2] not in (3, 4): raise FerError(f'an array of shape {x.shape} is no picture; give [h,w], [h,w,3] or [h,w,4], and several pictures as a list')
-    if a.dtype == np.uint8: return np.ascontiguousarray(a)
-    if a.dtype == bool: return a.astype(np.uint8) * 255
-    low, high = a.min(), a.max()
-    if not np.isfinite([low, high]).all(): raise FerError('the array holds NaN or infinite values; replace them')
-    if a.dtype == np.uint16 and high > 255: return (a // 257).astype(np.uint8)
-    if low < 0 or high > 255: raise FerError(f'the array holds values from {low:g} to {high:g}; give 0 to 1 or 0 to 255')
-    if a.dtype.kind == 'f': a = np.rint(a * 255. if high <= 1 else a)
-    return a.astype(np.uint8)
+    tensor = hasattr(x, 'detach')
+    if not tensor and (not isinstance(x, np.ndarray) or x.dtype.kind not in 'buif'):
+        what = f'an array of {x.dtype}' if isinstance(x, np.ndarray) else type(x).__name__
+        raise FerError(f'{what} is no picture; give a path, the bytes of a file, a PIL picture, an array or a tensor')
+    at = _layout(x.shape, tensor)
+    _check_size(x.shape[1:] if at == 0 else x.shape[:2], max_pixels, 'the array')       # before it is copied
+    if tensor: x = (x.detach().float() if x.is_floating_point() else x.detach()).cpu().numpy()
+    if at == 0: x = np.moveaxis(x, 0, 2)
+    return _eight_bits(x[..., 0] if x.ndim == 3 and x.shape[2] == 1 else x, 'the array')
