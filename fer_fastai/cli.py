@@ -7,7 +7,7 @@ __all__ = ['RUN', 'SOURCE', 'Parser', 'say', 'command', 'call', 'within', 'class
            'fer_experiment', 'fer_compare', 'fer_clean']
 
 # %% ../nbs/31_cli.ipynb #8560fcda
-import argparse, contextlib, functools, io, json, os, subprocess, sys, traceback
+import argparse, contextlib, functools, io, json, os, subprocess, sys, traceback, warnings
 from pathlib import Path
 from .contract import TTA
 from .core import EMOTIONS, FerError, printable, safe_output, usage_name, write_json
@@ -42,7 +42,9 @@ def _outputs():
 def _run(name, act, args):
     "The exit code of a command; what went wrong is said."
     try:
-        code = act(args) or 0
+        with warnings.catch_warnings():
+            if not sys.warnoptions: warnings.simplefilter('ignore')         # libraries warn programmers; -W shows it
+            code = act(args) or 0
         sys.stdout.flush()
         return code
     except BrokenPipeError:
