@@ -156,7 +156,7 @@ def predict_csv(
             if e.filename not in (None, str(part), str(log)): raise
             raise FerError(f'cannot write {path}: {e.strerror or e}; free some space or name another place') from e
         os.replace(part, path)
-        _remove(log, path.with_name(f'.{path.name}.lock'))
+        _remove(log)
     before, rate = last['pictures'], (now['pictures'] - last['pictures']) / max(time.perf_counter() - start, 1e-9)
     counts = ', '.join(f'{v} {k}' for k, v in now['counts'].items())
     say(f"{now['pictures']} pictures in {path}" + (f' ({before} from before)' if before else '') + f': {counts}; {rate:.0f} pictures/s')
