@@ -148,6 +148,8 @@ def fer_train(parser):
     add('--record', metavar='FILE', help='write recipe, data, versions and figures to this JSON, too')
     return _train
 
+def _drawn(source): return source == 'demo' or source.startswith('demo:')
+
 def _recipe(args):
     "The recipe that the arguments ask for, or None where they ask for nothing."
     changes = {k: getattr(args, k) for k in ('epochs', 'size', 'batch_size', 'lr_find', 'arch', 'head', 'frozen', 'pretrained', 'patience', 'seed', 'fast')
@@ -158,7 +160,7 @@ def _recipe(args):
         except ValueError as e: raise FerError(f"--lr {args.lr}: give a number, or 'find'") from e
     for k, high in dict(epochs=100_000, size=512, batch_size=65_536).items(): within(args, k, 1, high)
     if not (args.recipe or changes) and args.resume and Path(args.out).exists(): return None
-    name = args.recipe or ('demo' if args.source.startswith('demo') else 'scratch' if args.pretrained is False else 'paper')
+    name = args.recipe or ('demo' if _drawn(args.source) else 'scratch' if args.pretrained is False else 'paper')
     if name.endswith('.json'):
         try: recipe = recipe_from(json.loads(Path(name).read_text(encoding='utf-8')))
         except (OSError, ValueError, RecursionError) as e: raise FerError(f'{name} is no recipe ({e}); give a name or a JSON file') from e
@@ -175,7 +177,7 @@ def _train(args):
     result = train(_read(args, votes=args.votes), recipe, args.out, args.resume, source=args.source, progress=sys.stdout.isatty(), say=say)
     if not lead: return
     for name, m in result['figures'].items(): say('\n' + metrics_text(m, name))
-    if args.source.startswith('demo'): say('\nThese are drawn faces: the figures show that the program works, and nothing about people.')
+    if _drawn(args.source): say('\nThese are drawn faces: the figures show that the program works, and nothing about people.')
     if args.record: record(args.out, args.record)
     say(f"\n{printable(args.out)}/index.html shows it all")
 
