@@ -6,11 +6,11 @@
 __all__ = ['fer_predict', 'fer_export', 'fer_video', 'fer_hub', 'fer_app']
 
 # %% ../nbs/32_cli_predict.ipynb #62f2b586
-import functools, json, sys
+import json, sys
 from pathlib import Path
-from .cli import RUN, command
+from .cli import RUN, command, drawing, say, within
 from .contract import TTA, is_model
-from .core import FerError, write_json
+from .core import FerError, printable, write_json
 
 # %% ../nbs/32_cli_predict.ipynb #aded4031
 def _model(parser, tta=None):
@@ -39,27 +39,35 @@ def _predict(args):
     from fer_fastai.bulk import pictures_in, predict_csv
     named = is_model(args.picture[0])
     if named and len(args.picture) == 1: raise FerError(f'{args.picture[0]} is a model; name a picture, too')
-    if args.batch < 1: raise FerError(f'--batch {args.batch}: give a number from 1')
+    within(args, 'batch', 1, 65_536)
     names, how = args.picture[named:], dict(which=args.which, crop=args.crop)
     if '-' not in names and next(pictures_in(names), None) is None: raise FerError(f"{' '.join(names)}: there are no pictures; check the path")
     predictor = _predictor(args, args.picture[0] if named else 'quick')
     if args.csv:
         progress = sys.stdout.isatty()
         total = sum(1 for _ in pictures_in(names)) if progress and '-' not in names else None
-        return int(predict_csv(predictor, pictures_in(names), args.csv, args.batch, total, progress, functools.partial(print, flush=True), **how)['unreadable'] > 0)
+        return int(predict_csv(predictor, pictures_in(names), args.csv, args.batch, total, progress, say, **how)['unreadable'] > 0)
     results = predictor(list(pictures_in(names)), batch_size=args.batch, **how)
     for r in results:
-        if r.status == 'unreadable': print(f'fer_predict: {r.why}', file=sys.stderr)
-    print(json.dumps([vars(r) | dict(faces=[{k: v for k, v in vars(f).items() if k != 'crop'} for f in r.faces]) for r in results], indent=1, ensure_ascii=False) if args.json else _table(results, predictor.vocab), end='\n' if args.json else '')
+        if r.status == 'unreadable': say(f'fer_predict: {printable(r.why)}', sys.stderr)
+    if args.json: say(_json(results))
+    else: _table(results, predictor.vocab)
     return int(any(r.status == 'unreadable' for r in results))
 
+def _json(results):
+    "Results without crops; ASCII, so that no output's encoding changes a name."
+    faces = lambda r: [{k: v for k, v in vars(f).items() if k != 'crop'} for f in r.faces]
+    return json.dumps([vars(r) | dict(faces=faces(r)) for r in results], indent=1)
+
 def _table(results, vocab):
-    "Rows of faces, then the pictures without any."
-    rows = [[r.picture, ' '.join(map(str, f.box or ['crop'])), f.emotion + '?' * f.uncertain, *(f'{p:.0%}' for p in f.probabilities.values())] for r in results for f in r.faces]
-    rows = [['picture', 'x y width height', 'emotion', *vocab], *rows] if rows else []
+    "Print rows of faces, then the pictures without any."
+    rows = [[r.picture, ' '.join(map(str, f.box or ['crop'])), f.emotion + '?' * f.uncertain, *(f'{p:.0%}' for p in f.probabilities.values())]
+            for r in results for f in r.faces]
+    rows = [[*map(printable, row)] for row in ([['picture', 'x y width height', 'emotion', *vocab], *rows] if rows else [])]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ['  '.join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))) for r in rows]
-    return ''.join(f'{l}\n' for l in lines + [f'{r.picture}: no face found' for r in results if r.status == 'no face'])
+    for r in rows: say('  '.join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))))
+    for r in results:
+        if r.status == 'no face': say(f'{printable(r.picture)}: no face found')
 
 # %% ../nbs/32_cli_predict.ipynb #980de098
 @command
@@ -85,8 +93,8 @@ def _export(args):
     faces = read_faces(args.source or 'demo:700', **(dict(vocab=vocab) if args.source else {}), progress=sys.stdout.isatty())
     c = to_onnx(args.run, args.onnx, faces, args.int8, args.usage, args.tta)
     if args.json: write_json(args.json, c)
-    print(f"{args.onnx}: {Path(args.onnx).stat().st_size / 2**20:.1f} MB, opset {c['opset']}; logits differ from torch by at most {c['largest_logit_difference']:.1e} on {c['faces']} {'' if args.source else 'drawn '}faces")
-    if args.int8: print('8 bits against floats on {n} {u} faces: accuracy {accuracy_int8:.1%} against {accuracy_float32:.1%}, macro-F1 {macro_f1_int8:.3f} against {macro_f1_float32:.3f}'.format(u=args.usage, **c['int8']))
+    say(f"{printable(args.onnx)}: {Path(args.onnx).stat().st_size / 2**20:.1f} MB, opset {c['opset']}; logits differ from torch by at most {c['largest_logit_difference']:.1e} on {c['faces']} {'' if args.source else 'drawn '}faces")
+    if args.int8: say('8 bits against floats on {n} {u} faces: accuracy {accuracy_int8:.1%} against {accuracy_float32:.1%}, macro-F1 {macro_f1_int8:.3f} against {macro_f1_float32:.3f}'.format(u=args.usage, **c['int8']))
 
 # %% ../nbs/32_cli_predict.ipynb #2cb1607c
 @command
@@ -97,7 +105,7 @@ def fer_video(parser):
     add('--model', metavar='RUN', default='quick', help=f'{RUN} (default), or an ONNX file')
     add('--out', metavar='FILM', help='write the film with boxes and emotions there (MP4, MOV, MKV or AVI; without sound)')
     add('--csv', metavar='FILE', help='write a row for each face in each frame there')
-    add('--png', metavar='FILE', help='draw the timeline of the emotions there')
+    add('--png', metavar='FILE', type=drawing, help='draw the timeline of the emotions there')
     add('--window', type=float, metavar='S', default=.5, help='seconds over which probabilities are smoothed; 0 for not at all (default: 0.5)')
     add('--every', type=int, metavar='N', default=1, help='look at every Nth frame only')
     add('--seconds', type=float, metavar='S', help='stop after this long')
@@ -107,12 +115,14 @@ def fer_video(parser):
 
 def _video(args):
     from fer_fastai.video import watch
+    within(args, 'every', 1, 1_000_000)
     paths = [p for p in (args.out, args.csv, args.png) if p]
     if len({Path(p).resolve() for p in (*paths, args.source)}) <= len(paths): raise FerError('each file needs a name of its own, other than that of the film')
     said = watch(args.source, _predictor(args, args.model), args.out, args.csv, args.png, args.seconds, sys.stdout.isatty(), window=args.window, every=args.every, which=args.which)
-    for k, f in sorted(said['faces'].items()): print(f"face {k}: seen for {f['seconds']:.1f} s, mostly {f['emotion']}")
-    print(f"{said['frames']} frames, {said['seconds']:.1f} s; {len(said['faces'])} faces, smoothed over {args.window:g} s" + (f"; {', '.join(paths)}" if paths else ''))
-    if said['claimed'] and said['frames'] < .98 * said['claimed'] and not args.seconds: print(f"fer_video: the film claims {said['claimed']} frames; {said['frames']} could be read", file=sys.stderr)
+    for k, f in sorted(said['faces'].items()): say(f"face {k}: seen for {f['seconds']:.1f} s, mostly {f['emotion']}")
+    say(f"{said['frames']} frames, {said['seconds']:.1f} s; {len(said['faces'])} faces, smoothed over {args.window:g} s" + (f"; {printable(', '.join(paths))}" if paths else ''))
+    if said['claimed'] and said['frames'] < .98 * said['claimed'] and not args.seconds:
+        say(f"fer_video: the film claims {said['claimed']} frames; {said['frames']} could be read", sys.stderr)
 
 # %% ../nbs/32_cli_predict.ipynb #8f389374
 @command
@@ -128,7 +138,7 @@ def _hub(args):
     from fer_fastai.hub import pull, push
     want = 2 if args.action == 'push' else 1
     if len(args.names) != want: raise FerError(f"{args.action} takes {'a run and a repository, user/name' if want == 2 else 'a repository, user/name'}")
-    print(push(*args.names, private=args.private) if args.action == 'push' else pull(*args.names, revision=args.revision))
+    say(push(*args.names, private=args.private) if args.action == 'push' else pull(*args.names, revision=args.revision))
 
 # %% ../nbs/32_cli_predict.ipynb #316a826b
 @command
@@ -142,5 +152,6 @@ def fer_app(parser):
     return _app
 
 def _app(args):
+    within(args, 'port', 1, 65_535)
     from fer_fastai.app import create_app, launch
     launch(create_app(args.run, _predictor(args, args.run)), args.host, args.port)

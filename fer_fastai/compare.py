@@ -110,7 +110,7 @@ def _record(run):
     try:
         said = json.loads((path/'metrics.json' if path.is_dir() else path).read_text(encoding='utf-8'))
         if path.is_dir(): said |= json.loads((path/'config.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError, TypeError) as e:
+    except (OSError, ValueError, TypeError, RecursionError) as e:
         raise FerError(f'{run} is neither a finished run folder nor a record ({e}); name one of them') from e
     if not isinstance(said, dict) or not isinstance(said.get('figures'), dict):
         raise FerError(f'{run} is no record of a run; name a run folder, or a JSON that --record wrote')

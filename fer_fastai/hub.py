@@ -6,11 +6,41 @@
 __all__ = ['model_card', 'push', 'pull']
 
 # %% ../nbs/22_hub.ipynb #fa75c853
-import json, os, shutil, tempfile
+import json, os, re, shutil, tempfile
 from pathlib import Path
 from .contract import SHIPPED, model_file
-from .core import FerError
+from .core import FerError, write_json
 from .model import load_model, open_weights
+
+# %% ../nbs/22_hub.ipynb #7d631405
+# the folders before the last part of a path, which may stand within a text; addresses of the web stay
+PLACE = re.compile(r'(?<![\w/\\:.])(?:file:/{0,2})?(?:~|\.{1,2}|[A-Za-z]:)?[/\\]{1,2}(?=\S)(?:[^/\\\n]+[/\\])*(?=[^/\\\n])')
+
+def _without_places(data, key=''):
+    "The same data, with each path in it cut to its last part."
+    if isinstance(data, dict): return {_without_places(k): _without_places(v, k) for k, v in data.items()}
+    if isinstance(data, list): return [_without_places(v, key) for v in data]
+    if not isinstance(data, str): return data
+    local = key in ('source', 'votes', 'path') or ('/' in data or '\\' in data) and os.path.exists(data)
+    return re.split(r'[/\\]', data.rstrip('/\\'))[-1] if local else PLACE.sub('', data)
+
+def _read_json(path):
+    "A JSON object of a run."
+    try: data = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError, RecursionError) as e: raise FerError(f'{path} cannot be read as JSON ({e}); remove it, or train again') from e
+    if not isinstance(data, dict): raise FerError(f'{path} holds no JSON object; remove it, or train again')
+    return data
+
+# %% ../nbs/22_hub.ipynb #c09a22f4
+def _figures(path):
+    "The table of figures in a run's metrics.json, as lines of Markdown."
+    lines = ['| faces | n | accuracy (95 %) | macro-F1 | calibration error |', '|---|---|---|---|---|']
+    try:
+        for k, m in _read_json(path)['figures'].items():
+            low, high = m['accuracy_95']
+            lines.append(f"| {k} | {m['n']} | {m['accuracy']:.1%} ({low:.1%} to {high:.1%}) | {m['macro_f1']:.3f} | {m['calibration_error']:.3f} |")
+    except (KeyError, TypeError, ValueError, AttributeError) as e: raise FerError(f'{path} holds no figures of a training ({type(e).__name__}: {e}); remove it, or train again') from e
+    return lines
 
 # %% ../nbs/22_hub.ipynb #436c33bf
 def model_card(
@@ -23,10 +53,7 @@ def model_card(
     if card: return head + card
     lines = [f"# {contract.get('recipe') or folder.name}", '', f"Emotions in pictures of faces: {', '.join(contract['vocab'])}. Network {contract['arch']}, input {contract['size']}×{contract['size']} ({contract['channels']}), "
              f"trained with fer_fastai on data with the fingerprint {contract['data']}.", '', '```python', 'from fer_fastai.hub import pull', 'from fer_fastai.inference import Predictor', '', "Predictor(pull('this/repository'))('photo.jpg')", '```', '']
-    if (folder/'metrics.json').is_file():
-        figures = json.loads((folder/'metrics.json').read_text(encoding='utf-8'))['figures']
-        lines += ['| faces | n | accuracy (95 %) | macro-F1 | calibration error |', '|---|---|---|---|---|']
-        lines += [f"| {k} | {m['n']} | {m['accuracy']:.1%} ({m['accuracy_95'][0]:.1%} to {m['accuracy_95'][1]:.1%}) | {m['macro_f1']:.3f} | {m['calibration_error']:.3f} |" for k, m in figures.items()]
+    if (folder/'metrics.json').is_file(): lines += _figures(folder/'metrics.json')
     else: lines += ['No figures were recorded.']
     return head + '\n'.join([*lines, '', 'A prediction names the expression that annotators would see in a face. It is not what a person feels. Don\'t decide about anybody with it.', ''])
 
@@ -50,22 +77,29 @@ def push(
     endpoint:str=None, # another hub than the public one
 )->str: # the address of the commit
     "Send a run to the hub, with its card; the repository is made where it isn't there."
-    hub, folder, card = _hub(), Path(run), model_card(run)
+    hub, card = _hub(), model_card(run)
     with tempfile.TemporaryDirectory() as d:
-        files = {f: folder/f for f in FILES if (folder/f).is_file()} if folder.is_dir() else {'model.safetensors': model_file(run)}
-        if str(run) in SHIPPED: files = {'model.safetensors': model_file(run), 'model.onnx': model_file(run).with_suffix('.onnx')}
-        for name, f in files.items(): shutil.copy(f, Path(d)/name)
+        for name, f in _files(run).items():
+            if f.suffix == '.json': write_json(Path(d)/name, _without_places(_read_json(f)))
+            else: shutil.copy(f, Path(d)/name)
         (Path(d)/'README.md').write_text(card, encoding='utf-8')
-        if 'config.json' in files:
-            config = json.loads(files['config.json'].read_text(encoding='utf-8'))
-            if 'data' in config: config['data']['source'] = Path(str(config['data'].get('source', ''))).name
-            (Path(d)/'config.json').write_text(json.dumps(config, indent=1), encoding='utf-8')
         try:
             api = hub.HfApi(endpoint=endpoint, token=token)
             api.create_repo(repo, private=private, exist_ok=True)
-            return str(api.upload_folder(repo_id=repo, folder_path=d, commit_message=f'fer_fastai: {folder.name}').commit_url)
+            return str(api.upload_folder(repo_id=repo, folder_path=d, commit_message=f'fer_fastai: {Path(run).name}').commit_url)
         except Exception as e: raise _failed('written to', repo, e) from e
 
+def _files(run):
+    "The files of a run that are sent."
+    folder, model = Path(run), model_file(run)
+    if str(run) in SHIPPED: return {'model.safetensors': model, 'model.onnx': model.with_suffix('.onnx')}
+    if not folder.is_dir(): folder, files = model.parent, {'model.safetensors': model}
+    else: files = {f: folder/f for f in FILES if os.path.lexists(folder/f)}
+    for f in files.values():
+        if f.is_symlink() or not f.is_file(): raise FerError(f'{f} is a link, or no plain file, and is not sent; copy the run (cp -rL) and send the copy')
+    return files
+
+# %% ../nbs/22_hub.ipynb #88058c96
 def pull(
     repo:str, # 'user/name'
     revision:str=None, # a commit, tag or branch; None for the newest

@@ -6,10 +6,11 @@
 __all__ = ['Track', 'Tracker', 'Seen', 'frames', 'follow', 'Timeline', 'plot_timeline', 'watch']
 
 # %% ../nbs/21_video.ipynb #eeed1327
-import contextlib, csv, itertools, math, os, time
+import contextlib, itertools, math, os, time
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
+from .bulk import csv_rows
 from .core import FerError, atomic, progress as bar, save_figure
 from .inference import Predictor
 
@@ -67,19 +68,27 @@ class Seen(NamedTuple):
     confidence: float      # its probability
     probabilities: np.ndarray      # float [classes], smoothed
 
+def _camera(source):
+    "The number of a webcam, or None for a film."
+    text = str(source)
+    return int(text) if text.isascii() and text.isdigit() else None
+
 @contextlib.contextmanager
 def frames(
     source, # a film, or the number of a webcam
 ): # gives an iterator of (time in seconds, uint8 [h,w,3]), frames a second, and the number of frames (None where that is not known)
     "Open a film or a webcam; `FerError` where that can't be."
-    import cv2
+    try: import cv2
+    except ImportError as e: raise FerError(f'films need OpenCV, which cannot be loaded ({e}); pip install opencv-contrib-python') from e
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    live = str(source).isdigit()
+    camera = _camera(source)
+    live, none = camera is not None, f'webcam {source} gives no picture; is it there, and free?'
     if not live and not Path(source).is_file(): raise FerError(f'{source} is not there; give a film, or the number of a webcam (0)')
-    film = cv2.VideoCapture(int(source) if live else str(source))
+    if live and camera > 999: raise FerError(none)             # OpenCV counts its interfaces in hundreds
+    film = cv2.VideoCapture(camera if live else str(source))
     try:
         good, frame = film.read() if film.isOpened() else (False, None)
-        if not good: raise FerError(f'webcam {source} gives no picture; is it there, and free?' if live else f'{source} is not a film that can be read; give an MP4, AVI, MOV, MKV or WebM')
+        if not good: raise FerError(none if live else f'{source} is not a film that can be read; give an MP4, AVI, MOV, MKV or WebM')
         fps = film.get(cv2.CAP_PROP_FPS)
         if not 1 <= fps <= 1000: fps = 25.
         def each(frame):
@@ -188,6 +197,50 @@ def _writer(path, fps, picture):
     if not film.isOpened(): raise FerError(f'cannot write {path}; name another place or another kind of file')
     return film
 
+# %% ../nbs/21_video.ipynb #3c952058
+def _paced(writer, fps):
+    "A function of (seconds, picture) that writes pictures at the times at which they were seen: each stands until the next, and what comes faster than `fps` is left out."
+    written, last = 0, None
+    def write(t, picture):
+        nonlocal written, last
+        due = round(t * fps)
+        while written < due:
+            writer.write(picture if last is None else last)
+            written += 1
+        if written == due:
+            writer.write(picture)
+            written += 1
+        last = picture
+    return write
+
+# %% ../nbs/21_video.ipynb #576493cf
+def _filmed(film, path, fps, live, uncertain, stack):
+    "The same frames; each is written with its boxes."
+    write = None
+    for t, picture, seen in film:
+        if write is None:
+            writer = _writer(path, fps, picture)
+            stack.callback(writer.release)
+            write = _paced(writer, fps) if live else lambda t, picture: writer.write(picture)
+        write(t, _draw(np.ascontiguousarray(picture[..., ::-1]), seen, uncertain))
+        yield t, picture, seen
+
+def _noted(film, line, rows, predictor, every, live):
+    "Frames into a timeline and rows; how many, the time of the last, and how often each face had each emotion."
+    n, t, faces = 0, 0., {}
+    if rows: rows(['frame', 'seconds', 'face', 'x', 'y', 'width', 'height', 'emotion', 'confidence', 'uncertain', *predictor.vocab])
+    try:
+        for n, (t, _, seen) in enumerate(film, 1):
+            for s in seen if (n - 1) % every == 0 else ():
+                line.add(t, s.id, s.probabilities)
+                numbers = f'{s.confidence:.4f}', s.confidence < predictor.uncertain, *(f'{p:.4f}' for p in s.probabilities)
+                if rows: rows([n - 1, f'{t:.3f}', s.id, *s.box, s.emotion, *numbers])
+                one = faces.setdefault(s.id, {})
+                one[s.emotion] = one.get(s.emotion, 0) + 1
+    except KeyboardInterrupt:
+        if not live: raise
+    return n, t, faces
+
 # %% ../nbs/21_video.ipynb #b3fcfa55
 def watch(
     source, # a film, or the number of a webcam
@@ -200,25 +253,19 @@ def watch(
     **kwargs, # window, every, which, as for `follow`
 )->dict: # frames, seconds, faces: for each its seconds and its most frequent emotion
     "Read a film from end to end in constant memory; a webcam until Ctrl-C. What is to be written appears whole at the end, or not at all."
-    live, faces, line, n, t = str(source).isdigit(), {}, Timeline(), 0, 0.
+    live, line, every = _camera(source) is not None, Timeline(), kwargs.get('every', 1)
+    if not (seconds is None or seconds > 0): raise FerError(f'seconds {seconds}: give a number above 0')
+    there = [p for p in (out, table, plot) if p and Path(p).exists()]
+    if there: raise FerError(f'{there[0]} is there already; remove it, or name another')
     with contextlib.ExitStack() as stack:
         film, fps, total = stack.enter_context(frames(source))
+        if seconds: film = itertools.takewhile(lambda f: f[0] <= seconds, film)
         paths = [stack.enter_context(atomic(p)) if p else None for p in (out, table, plot)]
-        rows = csv.writer(stack.enter_context(open(paths[1], 'w', newline='', encoding='utf-8')), lineterminator='\n') if table else None
-        if rows: rows.writerow(['frame', 'seconds', 'face', 'x', 'y', 'width', 'height', 'emotion', 'confidence', 'uncertain', *predictor.vocab])
-        every, writer, shown = kwargs.get('every', 1), None, bar(follow(film, predictor, **kwargs), progress and total is not None, total)
-        try:
-            for n, (t, picture, seen) in enumerate(shown, 1):
-                if seconds and t > seconds: break
-                if out:
-                    if writer is None: writer = _writer(paths[0], fps, picture); stack.callback(writer.release)
-                    writer.write(_draw(np.ascontiguousarray(picture[..., ::-1]), seen, predictor.uncertain))
-                if (n - 1) % every == 0:
-                    for s in seen:
-                        line.add(t, s.id, s.probabilities)
-                        if rows: rows.writerow([n - 1, f'{t:.3f}', s.id, *s.box, s.emotion, f'{s.confidence:.4f}', s.confidence < predictor.uncertain, *(f'{p:.4f}' for p in s.probabilities)])
-                        one = faces.setdefault(s.id, {}); one[s.emotion] = one.get(s.emotion, 0) + 1
-        except KeyboardInterrupt:
-            if not live: raise
+        rows = csv_rows(stack.enter_context(open(paths[1], 'w', newline='', encoding='utf-8'))) if table else None
+        film = bar(follow(film, predictor, **kwargs), progress and total is not None, total)
+        if out: film = _filmed(film, paths[0], fps, live, predictor.uncertain, stack)
+        n, t, faces = _noted(film, line, rows, predictor, every, live)
         if plot: save_figure(plot_timeline(line, predictor.vocab), paths[2])
-    return dict(frames=n, seconds=round(t, 3), claimed=total, faces={k: dict(seconds=round(sum(v.values()) * every / fps, 2), emotion=max(v, key=v.get)) for k, v in faces.items()})
+    rate = (n - 1) / t if live and t else fps               # a webcam is slower than it claims where the faces take longer
+    seen = {k: dict(seconds=round(sum(v.values()) * every / rate, 2), emotion=max(v, key=v.get)) for k, v in faces.items()}
+    return dict(frames=n, seconds=round(t, 3), claimed=total, faces=seen)
