@@ -20,7 +20,7 @@ from .inference import STATUSES, Predictor, Result, Results
 # %% ../nbs/25_app.ipynb #9f5b283f
 NOTE = """What you see is the expression that a crowd of annotators would name, among seven names. It is **not** what a person feels, thinks or intends, and it does not know the situation. It was learned from web-search pictures with many wrong labels, from faces that do not stand for everybody: it is worse for fear, disgust and sadness, and may be worse for ages, skin tones, glasses, beards or cultures that were rare there. Don't decide about anybody with it."""
 MEGAPIXELS, MEGABYTES, FILES = 50, 20, 200          # most that the page takes: of a picture, of a file, at once
-WAITING, SECONDS, SESSIONS = 500, 600, 100          # most megabytes of uploads not yet read, how long they wait, sessions remembered
+WAITING, SECONDS, SESSIONS = 500, 600, 200          # most megabytes of uploads not yet read, how long they wait, sessions remembered
 
 # %% ../nbs/25_app.ipynb #018f56ec
 COLOURS = ('#e0a526', '#2b6ca3', '#c0392b', '#2e8b57', '#7d3c98', '#e07b39')
@@ -366,7 +366,8 @@ def create_app(
         with gr.Tab('One picture'), gr.Row(): _one_tab(gr, web)
         with gr.Tab('Many pictures'): _many_tab(gr, web)
         gr.Markdown('### What it can\'t tell\n' + NOTE)
-        app.unload(lambda request: app.app.state_holder.session_data.pop(request.session_hash, None))      # Gradio keeps it for an hour
+        def forget(request:gr.Request): app.app.state_holder.session_data.pop(request.session_hash, None)
+        app.unload(forget)                                         # Gradio would keep it for an hour
     for b in app.blocks.values(): b.async_move_resource_to_block_cache = _as_it_is
     app.uploads = web.uploads
     return app.queue(max_size=2 * FILES)

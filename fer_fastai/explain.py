@@ -15,19 +15,23 @@ from .core import FerError
 from .data import FaceSet
 
 # %% ../nbs/24_explain.ipynb #b5bbc2a2
-def last_map(
-    model, # pictures in, logits out
-    x, # [n,c,h,w], one batch
-)->nn.Module:
-    "The last layer whose output is still a map [n,k,height,width]."
-    twin, found = copy.deepcopy(model), []                        # its hooks see no other thread's pictures
+def _find_map(twin, x):
+    "The name of the last layer with a map; its hooks stay in `twin`, a copy that is thrown away."
+    found = []
     for name, layer in twin.named_modules():
         def look(_, __, out, name=name):
             if torch.is_tensor(out) and out.ndim == 4 and min(out.shape[2:]) > 1: found.append(name)
         layer.register_forward_hook(look)
     with torch.no_grad(): twin(x[:1])
-    if not found: raise FerError(f'{type(model).__name__} has no layer with maps; Grad-CAM is for convolutional networks')
-    return model.get_submodule(found[-1])
+    if not found: raise FerError(f'{type(twin).__name__} has no layer with maps; Grad-CAM is for convolutional networks')
+    return found[-1]
+
+def last_map(
+    model, # pictures in, logits out
+    x, # [n,c,h,w], one batch
+)->nn.Module:
+    "The last layer whose output is still a map [n,k,height,width]."
+    return model.get_submodule(_find_map(copy.deepcopy(model), x))
 
 # %% ../nbs/24_explain.ipynb #e4cae0c6
 def grad_cam(
@@ -41,7 +45,8 @@ def grad_cam(
         warnings.simplefilter('ignore')                           # tqdm, which Captum brings along, wants notebook widgets
         try: from captum.attr import LayerAttribution, LayerGradCam
         except ImportError as e: raise FerError("Grad-CAM needs Captum; pip install 'fer_fastai[experiments]'") from e
-    model, layer = copy.deepcopy((model, layer or last_map(model, x)))          # Captum hooks it: threads may share a model
+    model, layer = copy.deepcopy((model, layer))                  # Captum hooks it, and threads may share a model
+    layer = layer or model.get_submodule(_find_map(model, x))
     if target is None:
         with torch.no_grad(): target = model(x).argmax(1)
     heat = LayerGradCam(model, layer).attribute(x, target=target, relu_attributions=True)
