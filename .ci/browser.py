@@ -2,9 +2,11 @@
 
     python .ci/browser.py [FOLDER]      # where page_desktop.jpg and page_phone.jpg go; wants: pip install playwright, and Chromium
 """
-import shutil, sys, tempfile
+import shutil, sys, tempfile, time
 from pathlib import Path
+from urllib.parse import urlsplit
 import matplotlib.cbook as cbook, numpy as np
+from gradio.utils import get_upload_folder
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from fer_fastai.app import create_app, launch
@@ -15,7 +17,8 @@ chromium = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 
 if not chromium: sys.exit('there is no Chromium on this machine; install it (apt-get install chromium)')
 app = create_app()
 at = launch(app, port=None, block=False)
-kept = lambda: [p for p in Path(app.uploads.name).rglob('*') if p.is_file()]
+def on_disk(): return {p for p in Path(get_upload_folder()).rglob('*') if p.is_file()}
+before = on_disk()
 with tempfile.TemporaryDirectory() as d, sync_playwright() as play:
     d = Path(d)
     with cbook.get_sample_data('grace_hopper.jpg') as f: photo = read_picture(f)             # the portrait that comes with Matplotlib, public domain
@@ -30,6 +33,8 @@ with tempfile.TemporaryDirectory() as d, sync_playwright() as play:
         tab.on('pageerror', lambda e: said.append(str(e)))
         asked = []
         tab.on('request', lambda r: asked.append(r.url))
+        refused = set()
+        tab.on('response', lambda r: r.status >= 400 and refused.add(urlsplit(r.url).path))
         tab.goto(at)
         def give(file, want, where='#answer'):
             tab.locator('input[type=file]:not([webkitdirectory])').first.set_input_files(str(d/file))
@@ -53,10 +58,15 @@ with tempfile.TemporaryDirectory() as d, sync_playwright() as play:
         rows = Path(download.value.path()).read_text().splitlines()
         assert len(rows) == 4 and rows[1].startswith('photo.jpg,ok'), rows
         assert not said, said
+        assert all(p.startswith(('/gradio_api/file=', '/gradio_api/upload_progress')) for p in refused), refused           # the page needs neither
         away = {u.split('/')[2] for u in asked if u.startswith('http') and not u.startswith(at)}
         print(f'{name}: all messages as they should be; hosts asked besides this one: {", ".join(sorted(away)) or "none"}')
         tab.close()
-    assert not kept(), kept()
+    assert not app.uploads.files and on_disk() == before, (app.uploads.files, on_disk() - before)
+    for _ in range(100):                                                                      # a closed tab is forgotten
+        if not app.app.state_holder.session_data: break
+        time.sleep(.1)
+    else: sys.exit('sessions are remembered after their tabs were closed')
     browser.close()
 app.close(verbose=False)
 print(f'pictures in {out}; no upload left on the disk')

@@ -6,7 +6,7 @@
 __all__ = ['last_map', 'grad_cam', 'plot_heat', 'flat_map', 'top_losses', 'plot_top_losses']
 
 # %% ../nbs/24_explain.ipynb #c01e2e3c
-import warnings
+import copy, warnings
 import numpy as np, pandas as pd, torch
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
@@ -15,36 +15,41 @@ from .core import FerError
 from .data import FaceSet
 
 # %% ../nbs/24_explain.ipynb #b5bbc2a2
+def _find_map(twin, x):
+    "The name of the last layer with a map; its hooks stay in `twin`, a copy that is thrown away."
+    found = []
+    for name, layer in twin.named_modules():
+        def look(_, __, out, name=name):
+            if torch.is_tensor(out) and out.ndim == 4 and min(out.shape[2:]) > 1: found.append(name)
+        layer.register_forward_hook(look)
+    with torch.no_grad(): twin(x[:1])
+    if not found: raise FerError(f'{type(twin).__name__} has no layer with maps; Grad-CAM is for convolutional networks')
+    return found[-1]
+
 def last_map(
     model, # pictures in, logits out
     x, # [n,c,h,w], one batch
 )->nn.Module:
     "The last layer whose output is still a map [n,k,height,width]."
-    found, hooks = [], []
-    def look(layer, _, out):
-        if torch.is_tensor(out) and out.ndim == 4 and min(out.shape[2:]) > 1: found.append(layer)
-    for layer in model.modules(): hooks.append(layer.register_forward_hook(look))
-    try:
-        with torch.no_grad(): model(x[:1])
-    finally:
-        for h in hooks: h.remove()
-    if not found: raise FerError(f'{type(model).__name__} has no layer with maps; Grad-CAM is for convolutional networks')
-    return found[-1]
+    return model.get_submodule(_find_map(copy.deepcopy(model), x))
 
+# %% ../nbs/24_explain.ipynb #e4cae0c6
 def grad_cam(
     model, # in evaluation mode
     x, # [n,c,h,w], its input, say from `face_input(contract)(faces)`
     target=None, # class, or one for each picture; None for the predicted one
     layer=None, # None for `last_map`
 )->np.ndarray: # float32 [n,h,w] from 0 to 1
-    "Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) by Captum, which comes with the extra `experiments`."
+    "Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) by Captum, which comes with the extra `experiments`. Threads may share the model."
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')                           # tqdm, which Captum brings along, wants notebook widgets
         try: from captum.attr import LayerAttribution, LayerGradCam
         except ImportError as e: raise FerError("Grad-CAM needs Captum; pip install 'fer_fastai[experiments]'") from e
+    model, layer = copy.deepcopy((model, layer))                  # Captum hooks it, and threads may share a model
+    layer = layer or model.get_submodule(_find_map(model, x))
     if target is None:
         with torch.no_grad(): target = model(x).argmax(1)
-    heat = LayerGradCam(model, layer or last_map(model, x)).attribute(x, target=target, relu_attributions=True)
+    heat = LayerGradCam(model, layer).attribute(x, target=target, relu_attributions=True)
     heat = LayerAttribution.interpolate(heat.detach(), x.shape[2:], 'bilinear')[:, 0]
     return (heat / heat.amax((1, 2), keepdim=True).clamp(min=1e-9)).cpu().numpy()
 
