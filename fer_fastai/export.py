@@ -11,7 +11,7 @@ import contextlib, io, json, logging, platform, tempfile, warnings
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from torch import nn
-from .contract import contract_meta, view_grids
+from .contract import contract_meta, temperature_of, view_grids
 from .core import FerError, atomic
 from .data import FaceSet
 from .evaluation import evaluate
@@ -108,12 +108,13 @@ def int8_cost(
     eights, # of the 8-bit one
     labels, # int [n]
     vocab, # the c classes
+    strict:bool=True, # refuse what is too far off?
 )->dict: # figures of both, plain data
     "What 8 bits cost; `FerError` where they answer otherwise than floats. One face is always allowed."
     n, same = len(labels), floats.argmax(1) == eights.argmax(1)
     figures = dict(float32=evaluate(floats, labels, vocab), int8=evaluate(eights, labels, vocab))
     right = {k: round(m['accuracy'] * n) for k, m in figures.items()}
-    if (~same).sum() > max(1, (1 - EQUAL) * n) or right['float32'] - right['int8'] > max(1, LOSS * n):
+    if strict and ((~same).sum() > max(1, (1 - EQUAL) * n) or right['float32'] - right['int8'] > max(1, LOSS * n)):
         raise FerError(f"in 8 bits the model answers as in floats for {same.mean():.1%} of {n} faces, {right['int8']} right against {right['float32']} "
                        f"({instruction_set()}): that is too far off; export it in floats (without int8)")
     return dict(n=n, instruction_set=instruction_set(), equal_answers=float(same.mean()), largest_difference=float(np.abs(floats - eights).max()),
@@ -194,7 +195,8 @@ def to_onnx(
     except ImportError as e: raise FerError("the export needs onnx and onnxscript; pip install 'fer_fastai[onnx]'") from e
     if model_file(run).suffix == '.onnx': raise FerError(f'{run} is ONNX already; name a run folder or a safetensors file')
     network = TorchModel(run)
-    contract, part = network.contract | ({'tta': tta} if tta else {}), faces.usage(usage)
+    tta, part = tta or network.contract.get('tta', 'none'), faces.usage(usage)
+    contract = network.contract | dict(tta=tta, temperature=temperature_of(network.contract, tta))
     _fits(contract, part)
     with _quiet(): graph = _graph(network, contract)
     with atomic(path) as tmp:
@@ -205,7 +207,7 @@ def to_onnx(
         if not off <= limit: raise FerError(f'the ONNX file differs from torch by {off:.2g} in a logit, more than {limit:g}; nothing was written')
         checked = dict(opset=OPSET, faces=len(some), source=part.fingerprint, usage=usage, largest_logit_difference=off)
         if int8:
-            tta, some = contract.get('tta', 'none'), _calibration(faces)
+            some = _calibration(faces)
             said = lambda: OnnxModel(tmp).probabilities(part.pixels, tta, 64, False)
             floats = said()
             with _quiet(): graph = _quantised(graph, contract, some)
