@@ -1,22 +1,70 @@
-"""Put a trained model into the package: half precision with its card in the metadata, and as ONNX in 32 and in 8 bits, checked on real faces.
+"""Put a trained model into the package, in one go: weights in half precision, ONNX in 32 and in 8 bits, and their records, checked on real faces.
 
-    python .ci/ship.py runs/quick quick data/fer2013.csv
+    python .ci/ship.py runs/quick quick data/fer2013.csv       # a finished run
+    python .ci/ship.py quick quick data/fer2013.csv            # the packaged weights again: ONNX files and what is measured
+
+Writes fer_fastai/models/NAME.safetensors, NAME.onnx, NAME_int8.onnx and results/NAME.json (of a run), NAME_shipped.json, NAME_int8.json;
+then the model card is made from the records, and goes into the metadata of the three files.
 """
-import sys
+import argparse, subprocess, sys
 from pathlib import Path
-from fer_fastai.core import write_json
+import onnx
+from fer_fastai.core import atomic, write_json
+from fer_fastai.evaluation import evaluate
 from fer_fastai.export import to_onnx
-from fer_fastai.model import load_model, save_model
+from fer_fastai.inference import Predictor
+from fer_fastai.model import load_model, open_weights, save_model, write_weights
 from fer_fastai.sources import read_faces
+from fer_fastai.training import record
 
-run, name, source = sys.argv[1:]
-root = Path(__file__).parents[1]
-models, card = root/'fer_fastai/models', (root/'MODEL_CARD.md').read_text(encoding='utf-8')
-models.mkdir(exist_ok=True)
-model, contract = load_model(Path(run)/'model.safetensors')
-save_model(model, models/f'{name}.safetensors', contract, half=True, card=card)
-faces = read_faces(source)
-to_onnx(models/f'{name}.safetensors', models/f'{name}.onnx', faces, card=card)
-checked = {tta: to_onnx(models/f'{name}.safetensors', models/f'{name}_int8.onnx', faces, int8=True, tta=tta, card=card) for tta in ('none', contract['tta'])}      # the last one stays
-write_json(root/'results'/f'{name}_int8.json', checked)
-for f in sorted(models.glob(f'{name}*')): print(f'{f.relative_to(root)}: {f.stat().st_size / 2**20:.2f} MB')
+ROOT = Path(__file__).parents[1]
+
+def measured(path, faces, source, usage='PublicTest'):
+    "What `fer_eval --json` writes of a model file."
+    predictor, part = Predictor(path), faces.usage(usage)
+    figures = evaluate(predictor.probabilities(part.pixels), part.labels, part.vocab)
+    return dict(usage=usage, source=source, fingerprint=part.fingerprint, model=predictor.contract.get('recipe'), tta=predictor.tta, **figures)
+
+def made_card():
+    "The model card, from the records as they are now."
+    subprocess.run([sys.executable, '-m', 'nbconvert', '--to', 'notebook', '--execute', '--inplace', '--log-level=ERROR', 'nbs/model_card.ipynb'], cwd=ROOT, check=True)
+    subprocess.run([Path(sys.executable).with_name('nbdev_clean'), '--fname', 'nbs/model_card.ipynb'], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, '.ci/readme.py'], cwd=ROOT, check=True)
+
+def with_card(path, card):
+    "Put the card into a model file's metadata."
+    if path.suffix == '.safetensors':
+        state, meta = open_weights(path)
+        return write_weights(state, path, meta | dict(card=card))
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {p.key: p.value for p in model.metadata_props} | dict(card=card))
+    with atomic(path) as tmp: onnx.save(model, str(tmp))
+
+def ship(run, name, source, out):
+    "The three files and their records; returns the files."
+    models, results, faces = out/'fer_fastai/models', out/'results', read_faces(source)
+    weights, whole, eight = (models/f'{name}{end}' for end in ('.safetensors', '.onnx', '_int8.onnx'))
+    model, contract = load_model(run)
+    if (Path(run)/'metrics.json').exists(): record(run, results/f'{name}.json')
+    save_model(model, weights, contract, half=True)
+    to_onnx(weights, whole, faces)
+    ways = dict.fromkeys(('none', contract.get('tta', 'none')))        # the last one is the file's own
+    write_json(results/f'{name}_int8.json', {tta: to_onnx(weights, eight, faces, int8=True, tta=tta) for tta in ways})
+    write_json(results/f'{name}_shipped.json', measured(whole, faces, source))
+    return weights, whole, eight
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('run', help="a finished run folder, or 'quick' for the packaged weights")
+    p.add_argument('name', help='what the model is called in the package')
+    p.add_argument('source', help='FER2013, as for fer_train')
+    p.add_argument('--out', type=Path, default=ROOT, help='another folder than the repository, to try it out; the card stays as it is')
+    args = p.parse_args()
+    files = ship(args.run, args.name, args.source, args.out)
+    if args.out == ROOT: made_card()
+    card = (ROOT/'MODEL_CARD.md').read_text(encoding='utf-8')
+    for f in files:
+        with_card(f, card)
+        print(f'{f.relative_to(args.out)}: {f.stat().st_size / 2**20:.2f} MB')
+
+if __name__ == '__main__': main()

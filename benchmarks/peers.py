@@ -76,6 +76,7 @@ def main():
     args = parser.parse_args()
     import numpy as np
     from fer_fastai.core import progress, write_json
+    from fer_fastai.export import instruction_set
     from fer_fastai.sources import read_faces
     from fer_fastai.training import surroundings
     part = read_faces(args.source, progress=False).usage('PublicTest')
@@ -100,7 +101,7 @@ def main():
                           memory_imported_mb=round(middle('memory_imported')), memory_mb=round(middle('memory')))
         r = rows[name]
         print(f"{name:44} accuracy {r['accuracy']:.3f} macro-F1 {r['macro_f1']:.3f} found {r['found']:.3f} {r['pictures_per_second']:7.0f}/s  import {r['import_seconds']:.2f} s {r['memory_imported_mb']} MB, at most {r['memory_mb']} MB")
-    if not args.limit: write_json(Path(__file__).parents[1]/'results/peers.json', dict(rows=rows, usage='PublicTest', fingerprint=part.fingerprint, enlarged_to=192, **surroundings()))
+    if not args.limit: write_json(Path(__file__).parents[1]/'results/peers.json', dict(rows=rows, usage='PublicTest', fingerprint=part.fingerprint, enlarged_to=192, instruction_set=instruction_set(), **surroundings()))
 
 if __name__ == '__main__':
     if sys.argv[1:2] == ['--worker']: print(json.dumps(work(*json.loads(sys.argv[2]))))

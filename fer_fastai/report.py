@@ -6,7 +6,7 @@
 __all__ = ['STYLE', 'PICTURES', 'test_parts', 'judge', 'write_page']
 
 # %% ../nbs/14_report.ipynb #cca67eb5
-import base64, html, json
+import base64, html, json, re
 from pathlib import Path
 import numpy as np, pandas as pd
 from .core import FerError, atomic
@@ -67,11 +67,11 @@ def write_page(
     try: config, result = (json.loads((run/f).read_text(encoding='utf-8')) for f in ('config.json', 'metrics.json'))
     except (OSError, ValueError) as e: raise FerError(f'{run} is not a finished run ({e}); train it to its end first') from e
     history, data, chosen = pd.read_csv(run/'history.csv'), config['data'], result['chosen']
-    drawn = data['source'].startswith('demo')
+    source = data['source'] or 'faces'
     overall, per_class = _figures(result['figures'])
-    body = [f"<h1>{html.escape(config['recipe']['name'])} on {html.escape(data['source'] or 'faces')}</h1>",
+    body = [f"<h1>{html.escape(config['recipe']['name'])} on {html.escape(source)}</h1>",
             f"<p class=note>{html.escape(config['recipe']['why'])}. Epoch {chosen['epoch']} of {chosen['of']}, chosen on {chosen['on']}; {result['seconds'] / 60:.1f} minutes of training.</p>"]
-    if drawn: body.append('<p><b>These are drawn faces.</b> The figures show that the program works; they say nothing about photographs of people.</p>')
+    if re.fullmatch(r'demo(:\d+)?', source): body.append('<p><b>These are drawn faces.</b> The figures show that the program works; they say nothing about photographs of people.</p>')
     body.append(overall)
     leaks = [f'{n} of the {k} pictures' for k, n in result['also_in_training'].items() if n]
     if leaks: body.append(f"<p class=note>{' and '.join(leaks)} are, byte for byte, in Training too; <code>fer_clean</code> takes those out of Training.</p>")
