@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['paper_sgd', 'radam', 'adamw', 'decay_splitter', 'macro_f1', 'AutocastDevice', 'fast_callbacks', 'has_depthwise',
-           'build_learner', 'bare', 'EMA', 'vote_shares', 'VoteLabels', 'OneCycle']
+           'QuietPrecision', 'build_learner', 'bare', 'EMA', 'vote_shares', 'VoteLabels', 'OneCycle']
 
 # %% ../nbs/10_learner.ipynb #ef80bcdc
+import warnings
 from functools import partial
 from .augment import FaceInput
 from .core import FerError
@@ -74,13 +75,22 @@ def fast_callbacks(
     if kind == 'cuda': bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else: bf16 = kind == 'cpu' and not depthwise and torch.cpu._is_amx_tile_supported()
     last = bf16 or kind == 'cpu' and (size >= 112 or channels == 1 or depthwise)
-    return ([MixedPrecision(AMPMode.BF16)] if bf16 else []) + ([ChannelsLast()] if last else [])
+    return ([QuietPrecision(AMPMode.BF16)] if bf16 else []) + ([ChannelsLast()] if last else [])
 
 def has_depthwise(
     model, # any
 )->bool:
     "Has it convolutions that look at each channel on its own?"
     return any(isinstance(m, nn.Conv2d) and 1 < m.groups == m.in_channels for m in model.modules())
+
+# %% ../nbs/10_learner.ipynb #6a090cf4
+class QuietPrecision(MixedPrecision):
+    "fastai's MixedPrecision without torch's warning, on a machine without CUDA, that it has none: `AutocastDevice` sets the device."
+    name = 'mixed_precision'
+    def before_fit(self):
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', message='.*CUDA is not available', category=UserWarning)
+            super().before_fit()
 
 # %% ../nbs/10_learner.ipynb #58120df0
 def _inputs(dls):
@@ -163,18 +173,21 @@ def vote_shares(
     return votes / np.maximum(votes.sum(1, keepdims=True), 1)
 
 class VoteLabels(Callback):
-    "Before each epoch, draws a share of the training labels from the votes; validation keeps its labels."
+    "Before each epoch, draws a share of the training labels from the votes; validation keeps its labels, and after the fit all do."
     order = -19                                                   # after the epoch's seed
     def __init__(self,
         faces:FaceSet, # with votes
         share:float=.5, # of the labels that are drawn, on average
     ): self.labels, self.shares, self.share = faces.labels, torch.from_numpy(vote_shares(faces)), share
+    @property
+    def rows(self): return getattr(self.dls.train, 'dl', self.dls.train).rows       # behind what a distributed training puts around it
+    def before_fit(self): self.before = self.rows.labels
+    def after_fit(self): self.rows.labels = self.before
     def before_epoch(self):
         drawn = (torch.rand(len(self.labels)) < self.share) & (self.shares.sum(1) > 0)
         labels = self.labels.copy()
         labels[drawn.numpy()] = torch.multinomial(self.shares[drawn], 1)[:, 0].numpy()
-        dl = self.dls.train
-        getattr(dl, 'dl', dl).rows.labels = labels                 # through what a distributed training puts around it
+        self.rows.labels = labels
 
 # %% ../nbs/10_learner.ipynb #2292d3df
 class OneCycle(ParamScheduler):
@@ -196,8 +209,9 @@ class OneCycle(ParamScheduler):
     def total(self): return self.epochs * len(self.dls.train)    # steps
     def at(self, start, peak, end, step):
         "The value at a step of the whole cycle."
-        top = self.pct_start * self.total - 1
-        a, b, part = (start, peak, step / top) if step <= top else (peak, end, (step - top) / (self.total - 1 - top))
+        top = max(0., self.pct_start * self.total - 1)            # PyTorch's, but a cycle of a few steps begins at its peak
+        if step <= top: a, b, part = start, peak, step / top if top else 1.
+        else: a, b, part = peak, end, (step - top) / (self.total - 1 - top)
         return float(b + (a - b) * (1 + np.cos(np.pi * part)) / 2)
 
     def before_batch(self): self._update_val(self.start_epoch * len(self.dls.train) + self.train_iter)
