@@ -117,6 +117,10 @@ def _record(run):
     return said
 
 # %% ../nbs/13_compare.ipynb #13c0de04
+def _seed(said):
+    recipe = said.get('recipe')
+    return said['seed'] if 'seed' in said else recipe.get('seed') if isinstance(recipe, dict) else None
+
 def _same_but_seed(said, name):
     "What the seeds of one run have in common: its family and name, or all of its recipe but the seed."
     if 'family' in said: return f"{said['family']}/{said['name']}"
@@ -127,14 +131,14 @@ def _same_but_seed(said, name):
 def load_run(
     run, # a run folder, or a record (JSON) of one
     part:str='PublicTest', # of the faces
-)->dict: # name, group, n, macro_f1, digest, right (bool [n]); targets, guess and classes where a run folder gives them
+)->dict: # name, group, seed, n, macro_f1, digest, right (bool [n]); targets, guess and classes where a run folder gives them
     "What a comparison needs of a run."
     path, said = Path(run), _record(run)
     figures = said['figures'].get(part)
     if figures is None:
         raise FerError(f"{run} was not measured on {part}; it has {', '.join(said['figures']) or 'no figures'}")
     try:
-        out = dict(name=path.stem, group=_same_but_seed(said, path.stem), n=int(figures['n']),
+        out = dict(name=path.stem, group=_same_but_seed(said, path.stem), seed=_seed(said), n=int(figures['n']),
                    macro_f1=float(figures['macro_f1']), digest=figures.get('digest'))
         if path.is_dir(): return out | _kept(path, part)
         return out | dict(right=bits_right(said['right'][part], out['n']))
@@ -163,7 +167,7 @@ def _check_same(each):
 
 def _row(e, first):
     "A line of the comparison."
-    row = dict(run=e['name'], group=e['group'], n=e['n'], accuracy=e['right'].mean(),
+    row = dict(run=e['name'], group=e['group'], seed=e['seed'], n=e['n'], accuracy=e['right'].mean(),
                accuracy_95=wilson(e['right'].sum(), e['n']), macro_f1=e['macro_f1'])
     if 'guess' in e:
         row['macro_f1_95'] = tuple(bootstrap(e['targets'], e['guess'], classes=e['classes'], draws=1000)['macro_f1'])
