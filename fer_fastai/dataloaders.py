@@ -155,8 +155,9 @@ def FaceBlock(
     return TransformBlock(type_tfms=FaceImage.create, item_tfms=FitFace(side), dl_type=None if by_item else FaceDL)
 
 # %% ../nbs/08_dataloaders.ipynb #5b185229
-RANGES = dict(bs=(1, 100_000), val_bs=(1, 100_000), num_workers=(0, 1000), seed=(0, 2**63), size=(8, 1024), resize=(8, 2048), valid_pct=(.001, .999),
-              near=(0., 1.), rotate=(0., 180.), scale=(0., .95), shift=(0., 1.), lighting=(0., 1.), erase=(0., 1.))
+RANGES = dict(bs=(1, 100_000), val_bs=(1, 100_000), num_workers=(0, 1000), seed=(0, 2**63), size=(8, 1024),
+              resize=(8, 2048), valid_pct=(.001, .999), near=(0., 1.), rotate=(0., 180.), scale=(0., .95),
+              shift=(0., 1.), lighting=(0., 1.), erase=(0., 1.))
 
 def check_ranges(
     **given, # numbers of `RANGES`; None stands for a default
@@ -168,7 +169,8 @@ def check_ranges(
         if value is not None and (isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high):
             raise FerError(f'{name}={value}: give a {word} from {low} to {high}')
     size, resize = given.get('size'), given.get('resize')
-    if size and resize and size > resize: raise FerError(f'size={size} is above resize={resize}, of which it is cut; give a smaller size')
+    if size and resize and size > resize:
+        raise FerError(f'size={size} is above resize={resize}, of which it is cut; give a smaller size')
 
 # %% ../nbs/08_dataloaders.ipynb #70cd064b
 class FaceSplitter:
@@ -208,7 +210,8 @@ def get_dblock(
     photos:bool=False, # is the source a folder of photos, with a folder per class, and no FaceSet?
 )->DataBlock: # whose source is a FaceSet or such a folder
     "The DataBlock from faces to batches [n,c,size,size] and labels."
-    check_ranges(size=size, rotate=rotate, scale=scale, shift=shift, lighting=lighting, erase=erase, valid_pct=valid_pct, seed=seed, near=near)
+    check_ranges(size=size, valid_pct=valid_pct, seed=seed, near=near)
+    check_ranges(rotate=rotate, scale=scale, shift=shift, lighting=lighting, erase=erase)
     resize = round(size * 256 / 224) if resize is None else resize
     check_ranges(size=size, resize=resize)
     way = dict(get_items=get_image_files, get_y=photo_label(vocab), splitter=PhotoSplitter(valid_pct, seed)) if photos else dict(
@@ -220,7 +223,8 @@ def get_dblock(
 # %% ../nbs/08_dataloaders.ipynb #274f7b58
 def _check_pictures(folder, crop):
     "`FerError` where a folder holds no pictures, what is none, or (unless `crop` is 'never') a photo."
-    if crop not in ('auto', 'never'): raise FerError(f"crop='{crop}': say 'auto' or 'never' here, and let read_faces find the faces")
+    if crop not in ('auto', 'never'):
+        raise FerError(f"crop='{crop}': say 'auto' or 'never' here, and let read_faces find the faces")
     files = get_image_files(folder)
     if not files: raise FerError(f'{folder} holds no pictures; make a folder of them for each class')
     for f in files:
@@ -229,13 +233,13 @@ def _check_pictures(folder, crop):
             with Image.open(f, formats=FORMATS) as im: shape = im.size
         except Exception as e: raise FerError(f'{f} cannot be read as a picture ({e}); replace or remove it') from e
         if crop == 'auto' and not is_crop(np.broadcast_to(np.uint8(0), shape)):
-            raise FerError(f"{f} is a photo, in which the face has to be found; give get_dls what read_faces('{folder}') returns, "
-                           "or say crop='never' for the middle of each picture")
+            raise FerError(f"{f} is a photo, in which the face has to be found; give get_dls what "
+                           f"read_faces('{folder}') returns, or say crop='never' for the middle of each picture")
 
 # %% ../nbs/08_dataloaders.ipynb #8f99ff42
 @delegates(get_dblock, but=['photos'])
 def get_dls(
-    source, # a FaceSet (Training is split; other usages are left alone), or a folder of face crops with a folder per class
+    source, # a FaceSet (Training is split; other usages are left alone), or a folder of crops with a folder per class
     bs:int=32, # batch size
     val_bs:int=None, # that of validation and tests; None for four times as many, as no gradients are kept
     num_workers:int=None, # processes that read; None for none with whole batches, 2 without
@@ -246,7 +250,9 @@ def get_dls(
 ): # fastai DataLoaders, for training and validation
     "DataLoaders over faces."
     photos = not isinstance(source, FaceSet)
-    if photos and not Path(source).is_dir(): raise FerError(f'{source} is no folder; give a FaceSet (read_faces) or a folder of crops with a folder per class')
+    if photos and not Path(source).is_dir():
+        raise FerError(f'{source} is no folder; give a FaceSet (read_faces) or a folder of crops with a folder per '
+                       f'class')
     check_ranges(bs=bs, val_bs=val_bs, num_workers=num_workers)
     if photos: _check_pictures(source, crop)
     single = photos or kwargs.get('by_item', False)
@@ -254,7 +260,9 @@ def get_dls(
     if not photos: kwargs = dict(vocab=source.vocab) | kwargs
     dls = get_dblock(photos=photos, **kwargs).dataloaders(source, bs=bs, val_bs=val_bs or 4 * bs, num_workers=num_workers, device=device)
     train, valid, what = len(dls.train_ds), len(dls.valid_ds), 'photos' if photos else 'faces'
-    if train < bs or not valid: raise FerError(f'{train} training and {valid} validation {what} are too few for batches of {bs}; give more, or a smaller bs')
+    if train < bs or not valid:
+        raise FerError(f'{train} training and {valid} validation {what} are too few for batches of {bs}; give more, '
+                       f'or a smaller bs')
     if say: say(f'{train} training and {valid} validation {what}, {_way(dls.train, single, num_workers)}')
     return dls
 

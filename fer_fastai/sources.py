@@ -10,7 +10,8 @@ __all__ = ['USAGE_WORDS', 'MAX_LINE', 'VOTES', 'PICTURES', 'READ_ALREADY', 'MAX_
 import contextlib, csv, functools, hashlib, os, re, shutil, warnings, zipfile
 from pathlib import Path
 import numpy as np, pandas as pd
-from .core import EMOTIONS, USAGES, FerError, NotAPicture, cache_dir, label_code, locked, progress as bar, read_picture, scratch, sha256_of
+from .core import EMOTIONS, USAGES, FerError, NotAPicture, cache_dir, label_code, locked
+from .core import progress as bar, read_picture, scratch, sha256_of
 from .data import FaceSet, load_faces, save_faces
 from .demo import demo_size, draw_faces, is_demo
 from .faces import FaceDetector, check_choices, cut_faces
@@ -23,7 +24,8 @@ def _usage(word, where):
     try: return USAGE_WORDS[word.strip().lower()]
     except KeyError as e:
         said = f"unknown usage '{word.strip()[:40]}'" if word.strip() else 'no usage'
-        raise FerError(f"{where}: {said}; write {', '.join(dict.fromkeys(USAGE_WORDS.values()))}, or leave the column away") from e
+        raise FerError(f"{where}: {said}; write {', '.join(dict.fromkeys(USAGE_WORDS.values()))}, or leave the "
+                       f"column away") from e
 
 # %% ../nbs/04_sources.ipynb #5ac45184
 def _code(name, vocab, where):
@@ -32,7 +34,8 @@ def _code(name, vocab, where):
     if re.fullmatch(r'\d+(\.0)?', text):
         if float(text) < len(vocab): return int(float(text))
         codes = f'0 ({vocab[0]}) to {len(vocab) - 1} ({vocab[-1]})'
-        raise FerError(f'{where}: class {text[:20]}, but the codes go from {codes}; mend it, or name your own vocabulary')
+        raise FerError(f'{where}: class {text[:20]}, but the codes go from {codes}; mend it, or name your own '
+                       f'vocabulary')
     try: return label_code(text[:80], vocab)
     except FerError as e: raise FerError(f'{where}: {e}') from e
 
@@ -60,7 +63,8 @@ def _readable(source):
     "What the system refuses is said in a sentence."
     try: yield
     except OSError as e:
-        raise FerError(f'{str(e.filename or source)[:300]} cannot be read: {e.strerror or e}; check the path, and the right to read it') from e
+        raise FerError(f'{str(e.filename or source)[:300]} cannot be read: {e.strerror or e}; check the path, and '
+                       f'the right to read it') from e
 
 def _ordinary(path):
     "The path of a file that ends: a pipe or a device may never."
@@ -81,7 +85,8 @@ def _csv_rows(path):
                 if last > line: raise FerError(f'{where}: a quote that only line {last} closes; remove both')
                 if not cells: continue
                 width = width or len(cells)
-                if len(cells) != width: raise FerError(f'{where}: {len(cells)} cells where the header has {width}; mend or remove the line')
+                if len(cells) != width:
+                    raise FerError(f'{where}: {len(cells)} cells where the header has {width}; mend or remove the line')
                 yield line, cells
     except (UnicodeDecodeError, csv.Error) as e:
         if not last: raise FerError(f'{path} is no CSV file ({e}); check the path') from e
@@ -93,9 +98,11 @@ def _csv_columns(path, header):
     "The positions of the columns emotion, pixels and (or None) usage."
     names = [c.strip().lower() for c in header]
     for want in ('emotion', 'pixels', 'usage'):
-        if names.count(want) > 1: raise FerError(f"{path} has {names.count(want)} columns '{want}'; remove or rename the others")
+        if names.count(want) > 1:
+            raise FerError(f"{path} has {names.count(want)} columns '{want}'; remove or rename the others")
         if want not in names and want != 'usage':
-            raise FerError(f"{path} has no column '{want}', only {', '.join(names)[:200]}; it needs emotion, pixels and perhaps Usage")
+            raise FerError(f"{path} has no column '{want}', only {', '.join(names)[:200]}; it needs emotion, pixels "
+                           f"and perhaps Usage")
     return names.index('emotion'), names.index('pixels'), names.index('usage') if 'usage' in names else None
 
 def _csv_pixels(text, where, side):
@@ -104,11 +111,14 @@ def _csv_pixels(text, where, side):
         with warnings.catch_warnings():
             warnings.simplefilter('error', DeprecationWarning)
             row = np.fromstring(text, dtype=np.int64, sep=' ')      # what int32 can't hold comes back as something else
-    except (ValueError, TypeError, DeprecationWarning) as e: raise FerError(f'{where}: pixels that are no numbers; mend or remove the line') from e
+    except (ValueError, TypeError, DeprecationWarning) as e:
+        raise FerError(f'{where}: pixels that are no numbers; mend or remove the line') from e
     side = side or max(8, round(len(row)**.5))
-    if len(row) != side**2: raise FerError(f'{where}: {len(row)} pixel values where {side}×{side} are needed; mend or remove the line')
+    if len(row) != side**2:
+        raise FerError(f'{where}: {len(row)} pixel values where {side}×{side} are needed; mend or remove the line')
     if row.min() < 0 or row.max() > 255:
-        raise FerError(f'{where}: a pixel value of {row.min() if row.min() < 0 else row.max()}, outside 0 to 255; mend or remove the line')
+        raise FerError(f'{where}: a pixel value of {row.min() if row.min() < 0 else row.max()}, outside 0 to 255; '
+                       f'mend or remove the line')
     return row.astype(np.uint8)
 
 # %% ../nbs/04_sources.ipynb #48134d4b
@@ -119,7 +129,8 @@ def faces_from_csv(
 )->FaceSet:
     "Read a CSV of faces; `FerError` names the first line that can't be right."
     path = _ordinary(path)
-    with _readable(path), open(path, 'rb') as f: lines = sum(block.count(b'\n') for block in iter(lambda: f.read(1 << 20), b''))
+    with _readable(path), open(path, 'rb') as f:
+        lines = sum(block.count(b'\n') for block in iter(lambda: f.read(1 << 20), b''))
     rows = _csv_rows(path)
     header = next(rows, None)
     if header is None: raise FerError(f'{path} is empty; download it again')
@@ -132,7 +143,8 @@ def faces_from_csv(
         used = 'Training' if usage is None else _usage(cells[usage], where)
         table.append((_code(cells[emotion], vocab, where), used, f'row {len(table)}'))
     if not faces: raise FerError(f'{path} has a header and no rows; download it again')
-    return FaceSet(np.stack(faces).reshape(-1, side, side), pd.DataFrame(table, columns=['label', 'usage', 'source']), tuple(vocab))
+    table = pd.DataFrame(table, columns=['label', 'usage', 'source'])
+    return FaceSet(np.stack(faces).reshape(-1, side, side), table, tuple(vocab))
 
 # %% ../nbs/04_sources.ipynb #576acd7e
 VOTES = dict(neutral='neutral', happiness='happy', surprise='surprise', sadness='sad', anger='angry', disgust='disgust', fear='fear',
@@ -149,7 +161,8 @@ def _votes(path):
     if not len(votes): raise FerError(f'{path} has a header and no rows; {belongs}')
     counts = votes[list(VOTES)].apply(pd.to_numeric, errors='coerce').to_numpy(float)
     wrong = np.flatnonzero(~((counts >= 0) & (counts <= 1000) & (counts % 1 == 0)).all(1))
-    if len(wrong): raise FerError(f'{path}, line {wrong[0] + 2}: votes that are no whole numbers from 0 to 1000; {belongs}')
+    if len(wrong):
+        raise FerError(f'{path}, line {wrong[0] + 2}: votes that are no whole numbers from 0 to 1000; {belongs}')
     return votes.assign(**dict(zip(VOTES, counts.astype(int).T)))
 
 # %% ../nbs/04_sources.ipynb #c3e8e663
@@ -205,7 +218,7 @@ def _not_read(p):
 READ_ALREADY = 'a link to a folder that is read under its own name'
 
 def _files(folder, vocab, seen):
-    "The pictures at any depth below a class folder, and a list of (path, reason) of what isn't read. `seen`: folders that are read elsewhere."
+    "The pictures at any depth below a class folder, and (path, reason) of what isn't read: folders in `seen`, too."
     files, other, left = [], [], [folder]
     while left:
         at = left.pop()
@@ -214,7 +227,8 @@ def _files(folder, vocab, seen):
             continue
         seen.add(at.resolve())
         if at.name != folder.name and (at.name.lower() in USAGE_WORDS or _is_class(at.name, vocab, numbers=False)):
-            raise FerError(f'folder {at}: a class or usage inside the class {folder.name}; order them as train/{folder.name}, or rename it')
+            raise FerError(f'folder {at}: a class or usage inside the class {folder.name}; order them as '
+                           f'train/{folder.name}, or rename it')
         inner = _folders(at)
         left += reversed(inner)
         for p in sorted(p for p in at.iterdir() if not p.name.startswith('.') and not p.is_dir()):
@@ -293,7 +307,9 @@ def faces_from_folder(
         if not found: skipped.append(dict(source=source, reason=why or 'no face found'))
         crops += found
         table += [dict(label=label, usage=usage, source=source)] * len(found)
-    if not crops: raise FerError(f"no picture in {root} could be used; the last: {skipped[-1]['source']}, {skipped[-1]['reason']}")
+    if not crops:
+        raise FerError(f"no picture in {root} could be used; the last: {skipped[-1]['source']}, "
+                       f"{skipped[-1]['reason']}")
     return FaceSet(np.stack(crops), pd.DataFrame(table), tuple(vocab), skipped)
 
 # %% ../nbs/04_sources.ipynb #4b72d2bb
@@ -309,8 +325,11 @@ def _unzip(path, to):
             if sum(i.file_size for i in z.infolist()) > MAX_UNPACKED: raise FerError(f'{path} would unpack to more than {MAX_UNPACKED >> 30} GiB; unpack it yourself')
             z.extractall(to)
     except FerError: raise
-    except OSError as e: raise FerError(f'{path} cannot be unpacked ({e.strerror or e}); free some space, or download it again') from e
-    except Exception as e: raise FerError(f'{path} is damaged or not a zip ({e}); download it again') from e     # zipfile has a dozen of them
+    except OSError as e:
+        raise FerError(f'{path} cannot be unpacked ({e.strerror or e}); free some space, or download it again') from e
+    except Exception as e:
+        raise FerError(f'{path} is damaged or not a zip ({e}); download it '
+                       f'again') from e     # zipfile has a dozen of them
 
 # %% ../nbs/04_sources.ipynb #2a9d7514
 def _csv_in(folder):
@@ -332,7 +351,9 @@ def _from_folder(root, vocab, progress, **kwargs):
     with _readable(root): root = _inner(root, vocab)
     if (root/'faceset.json').exists():
         faces = load_faces(root)
-        if tuple(vocab) not in (EMOTIONS, faces.vocab): raise FerError(f"{root} was saved with the classes {', '.join(faces.vocab)}; leave your own vocabulary away")
+        if tuple(vocab) not in (EMOTIONS, faces.vocab):
+            raise FerError(f"{root} was saved with the classes {', '.join(faces.vocab)}; leave your own vocabulary "
+                           f"away")
         return faces
     if not _folders(root) and _csv_in(root): return faces_from_csv(_csv_in(root), vocab, progress)
     return faces_from_folder(root, vocab, progress=progress, **kwargs)
@@ -369,8 +390,8 @@ _PACKED = {b'\x1f\x8b': 'gzip', b'BZh': 'bzip2', b'\xfd7zXZ': 'xz', b'7z\xbc\xaf
 def _is_zip(path):
     "Is it a zip? Else it should be a CSV; other archives are refused."
     with _readable(path), open(path, 'rb') as f: head = f.read(512)
-    kind = next((k for mark, k in _PACKED.items() if head.startswith(mark)), 'tar' if head[257:262] == b'ustar' else None)
-    if kind: raise FerError(f'{path} is packed ({kind}); unpack it, and give the folder or the CSV')
+    kinds = [k for mark, k in _PACKED.items() if head.startswith(mark)] + ['tar'] * (head[257:262] == b'ustar')
+    if kinds: raise FerError(f'{path} is packed ({kinds[0]}); unpack it, and give the folder or the CSV')
     return head.startswith(b'PK') or path.suffix.lower() == '.zip'
 
 # %% ../nbs/04_sources.ipynb #9b35052c
@@ -394,15 +415,17 @@ def _cached_file(path, vocab, cache, progress, **kwargs):
 def _by_word(source, vocab, votes, progress):
     "Faces that a word stands for: 'demo', 'demo:N' or 'fer2013'."
     drawn = is_demo(source)
-    if vocab != EMOTIONS: raise FerError(f"the classes of {source} are {', '.join(EMOTIONS)}; leave your own vocabulary away")
+    if vocab != EMOTIONS:
+        raise FerError(f"the classes of {source} are {', '.join(EMOTIONS)}; leave your own vocabulary away")
     if votes: raise FerError(f'{source} has no FER+ votes; leave them away, or give fer2013.csv')
     if not drawn: return _from_kaggle(progress)
     pixels, labels, usages = draw_faces(demo_size(source), progress=progress)
-    return FaceSet(pixels, pd.DataFrame(dict(label=labels, usage=usages, source=[f'drawn {i}' for i in range(len(labels))])))
+    table = pd.DataFrame(dict(label=labels, usage=usages, source=[f'drawn {i}' for i in range(len(labels))]))
+    return FaceSet(pixels, table)
 
 # %% ../nbs/04_sources.ipynb #1ac9b831
 def read_faces(
-    source, # a CSV, a folder, a zip, a saved FaceSet, or (where nothing on the disk has that name) 'fer2013', 'demo' or 'demo:N' for N drawn faces
+    source, # a CSV, a folder, a zip, a saved FaceSet; else 'fer2013', 'demo' or 'demo:N' for N drawn faces
     vocab:tuple=EMOTIONS, # the closed vocabulary, in the order of its codes
     votes=None, # fer2013new.csv of FER+, for a CSV
     cache:bool=True, # keep what a CSV or zip gave, and take it from there next time?
@@ -411,10 +434,12 @@ def read_faces(
 )->FaceSet:
     "The faces of any source; `FerError` says in one sentence what is wrong with it."
     vocab = check_vocab(vocab)
-    if not isinstance(source, (str, os.PathLike)) or not str(source).strip(): raise FerError(f'{source!r:.80} is no source; name a CSV, a folder or a zip')
+    if not isinstance(source, (str, os.PathLike)) or not str(source).strip():
+        raise FerError(f'{source!r:.80} is no source; name a CSV, a folder or a zip')
     with _readable(source):
         path = Path(source)
-        if is_demo(source) or str(source) == 'fer2013' and not path.exists(): return _by_word(str(source), vocab, votes, progress)
+        if is_demo(source) or str(source) == 'fer2013' and not path.exists():
+            return _by_word(str(source), vocab, votes, progress)
         if not path.exists(): raise FerError(f"{source} is not there; give a CSV, a folder, a zip, 'fer2013' or 'demo'")
         if path.is_dir(): faces = _from_folder(path, vocab, progress, **kwargs)
         else: faces = _cached_file(path, vocab, cache, progress, **kwargs)
