@@ -176,7 +176,11 @@ def check_ranges(
 class FaceSplitter:
     "`split_faces` as a DataBlock's splitter."
     def __init__(self, valid_pct=.2, seed=0, near=.95): self.valid_pct, self.seed, self.near = valid_pct, seed, near
-    def __call__(self, rows): return tuple(np.searchsorted(rows.where, part) for part in split_faces(rows.faces, self.valid_pct, self.seed, self.near))
+    def __call__(self, rows):
+        parts = split_faces(rows.faces, self.valid_pct, self.seed, self.near)
+        if not all(map(len, parts)):
+            raise FerError(f'a valid_pct of {self.valid_pct} leaves {len(parts[0])} faces for training and {len(parts[1])} for validation; take another, or more faces')
+        return tuple(np.searchsorted(rows.where, part) for part in parts)
 
 class PhotoSplitter:
     "The same split for photo files: stratified by folder, copies of a file on one side."
