@@ -12,14 +12,15 @@ import mmap
 from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
-from .core import EMOTIONS, FORMATS, FerError, label_code, read_picture, sha256_of
 import numpy as np, torch
-from fastai.data.block import CategoryBlock, DataBlock, TransformBlock
-from fastai.data.core import TfmdDL
-from fastai.data.transforms import get_image_files
-from fastai.torch_core import TensorCategory, TensorImage
-from fastai.vision.augment import RandTransform
-from fastai.vision.core import PILImage, imagenet_stats
+from .core import EMOTIONS, FORMATS, FerError, label_code, read_picture, sha256_of, quiet_fastai
+with quiet_fastai():
+    from fastai.data.block import CategoryBlock, DataBlock, TransformBlock
+    from fastai.data.core import TfmdDL
+    from fastai.data.transforms import get_image_files
+    from fastai.torch_core import TensorCategory, TensorImage
+    from fastai.vision.augment import RandTransform
+    from fastai.vision.core import PILImage, imagenet_stats
 from fastcore.meta import delegates
 from fasttransform import Transform
 from PIL import Image
