@@ -11,7 +11,7 @@ import contextlib, csv, functools, hashlib, os, re, shutil, warnings, zipfile
 from pathlib import Path
 import numpy as np, pandas as pd
 from .core import EMOTIONS, USAGES, FerError, NotAPicture, cache_dir, label_code, locked
-from .core import progress as bar, read_picture, scratch, sha256_of
+from .core import printable, progress as bar, read_picture, scratch, sha256_of
 from .data import FaceSet, load_faces, save_faces
 from .demo import demo_size, draw_faces, is_demo
 from .faces import FaceDetector, check_choices, cut_faces
@@ -60,8 +60,11 @@ MAX_LINE = 1 << 22            # characters: a face of 1024×1024 pixels
 
 @contextlib.contextmanager
 def _readable(source):
-    "What the system refuses is said in a sentence."
+    "What the system refuses is said in a sentence, and every sentence on one line."
     try: yield
+    except FerError as e:
+        e.args = re.sub(r'\s*[\r\n]+\s*', ' ', str(e)),
+        raise
     except OSError as e:
         raise FerError(f'{str(e.filename or source)[:300]} cannot be read: {e.strerror or e}; check the path, and '
                        f'the right to read it') from e
@@ -321,14 +324,15 @@ def _unzip(path, to):
         with zipfile.ZipFile(path) as z:
             for i in z.infolist():
                 if i.filename.startswith(('/', '\\')) or '..' in re.split(r'[/\\]', i.filename) or ':' in i.filename:
-                    raise FerError(f"{path} holds '{i.filename}', which would be written outside its folder; don't trust this file")
+                    raise FerError(f"{path} holds '{printable(i.filename)[:200]}', which would be written outside "
+                                   f"its folder; don't trust this file")
             if sum(i.file_size for i in z.infolist()) > MAX_UNPACKED: raise FerError(f'{path} would unpack to more than {MAX_UNPACKED >> 30} GiB; unpack it yourself')
             z.extractall(to)
     except FerError: raise
     except OSError as e:
         raise FerError(f'{path} cannot be unpacked ({e.strerror or e}); free some space, or download it again') from e
     except Exception as e:
-        raise FerError(f'{path} is damaged or not a zip ({e}); download it '
+        raise FerError(f'{path} is damaged or not a zip ({printable(str(e))[:200]}); download it '
                        f'again') from e     # zipfile has a dozen of them
 
 # %% ../nbs/04_sources.ipynb #2a9d7514
