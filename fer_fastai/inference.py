@@ -69,6 +69,8 @@ def _graph_due(contract):
                 probabilities=('tensor(float)', None, classes), logits=('tensor(float)', None, None, classes))
 
 # %% ../nbs/18_inference.ipynb #d5c21779
+_orphans = []
+
 class OnnxModel:
     "An ONNX file that `fer_export` wrote, run by ONNX Runtime on the CPU."
     model = None
@@ -90,13 +92,15 @@ class OnnxModel:
         ort, self.process = onnx_runtime(), os.getpid()
         options = ort.SessionOptions()
         options.log_severity_level, options.intra_op_num_threads = 4, thread_count()
-        try: self._session = ort.InferenceSession(self.path, options, providers=['CPUExecutionProvider'])
+        try: self._session = ort.InferenceSession(self.path, options, providers=['CPUExecutionProvider'], enable_fallback=0)
         except Exception as e: raise FerError(f'{self.path} is no ONNX model ({(str(e).splitlines() or [""])[0]}); export it again') from e
 
     @property
     def session(self):
         "ONNX Runtime's session. After a fork its threads are gone: the child opens one of its own."
-        if self.process != os.getpid(): self._open()
+        if self.process != os.getpid():
+            _orphans.append(self._session)                    # freeing it would wait for its threads
+            self._open()
         return self._session
 
     def run(self,
@@ -180,14 +184,17 @@ class Predictor:
         uncertain:float=.5, # faces whose likeliest emotion has less than this probability are marked
         detector=None, # a `FaceDetector` of your own
     ):
-        self.choices = run, tta, uncertain, detector
+        self.given = run if shipped_name(run) else os.path.abspath(run), detector
         self.network, self.uncertain, self.detector = _network(run), uncertain, detector or FaceDetector()
         self.contract, self.model, self.name = self.network.contract, self.network.model, run or 'quick'
         self.vocab, self.tta = tuple(self.contract['vocab']), tta or self.contract.get('tta', 'none')
         check_tta(self.tta)
         self.temperature = temperature_of(self.contract, self.tta)
 
-    def __reduce__(self): return type(self), self.choices        # a pickle names the model's file, which is then read again
+    def __reduce__(self):
+        "A pickle names the model's file, which is read again."
+        run, detector = self.given
+        return type(self), (run, self.tta, self.uncertain, detector)
 
     def probabilities(self,
         crops, # uint8 arrays [h,w], face crops
@@ -224,7 +231,7 @@ class Predictor:
         crop:str='auto', # find faces: 'always', 'never', or 'auto' for what is no small square crop
     ): # yields a `Result` for each, in their order
         "Predict without end, in constant memory. A bad picture gets its status and never ends the batch."
-        workers = workers or min(8, os.cpu_count() or 1)
+        if workers is None: workers = min(8, os.cpu_count() or 1)
         check_choices(which, crop)
         for k, v in dict(batch_size=batch_size, workers=workers).items(): _count(k, v)
         if not _is_many(pictures): raise FerError('a stream takes several pictures; put one into a list')
@@ -255,7 +262,8 @@ class Predictor:
 
     def _face(self, face, p, crop):
         best = max(range(len(p)), key=p.__getitem__)
-        return FaceEmotion(face and tuple(face[:4]), face and face.score, self.vocab[best], round(p[best], 4), p[best] < self.uncertain, {v: round(q, 4) for v, q in zip(self.vocab, p)}, crop)
+        return FaceEmotion(face and tuple(face[:4]), face and face.score, self.vocab[best], round(p[best], 4), p[best] < self.uncertain,
+                           {v: round(q, 4) for v, q in zip(self.vocab, p)}, crop)
 
     def __call__(self,
         pictures, # a path, bytes, PIL picture, array or tensor; or several of them, mixed as you like
