@@ -239,7 +239,8 @@ def _experiment(args):
     trials = chosen(args.family, args.seeds, args.only)
     mine = [t for t in trials if t.key == args.trial]
     if args.trial and not mine: raise FerError(f"--trial {args.trial}: {args.family} has no such run")
-    votes = args.votes or next((str(f) for f in [Path(args.source).parent/'fer2013new.csv'] if f.exists()), None)
+    beside = Path(args.source).parent/'fer2013new.csv'
+    votes = args.votes or (str(beside) if beside.exists() and not _drawn(args.source) else None)
     from fer_fastai.sources import read_faces
     progress = sys.stdout.isatty()
     lab = Lab(read_faces(args.source, votes=votes, progress=progress and not args.trial), args.out, args.source, args.epochs, args.budget_minutes, progress, say)
