@@ -1,6 +1,6 @@
 """What 8 bits cost, here and on a processor without VNNI: the packaged model, and other ways to quantise the same network.
 
-    python benchmarks/int8.py data/fer2013.csv                # a quarter of an hour on two cores; writes results/int8.json
+    python benchmarks/int8.py data/fer2013.csv                # writes results/int8.json
     python benchmarks/int8.py demo:280 --check                # the packaged model alone; fails where it answers otherwise than in floats
 
 A processor without VNNI is emulated by qemu-x86_64 (Debian: qemu-user, from 7.2 on), on the first --emulated faces and one view;
@@ -73,7 +73,7 @@ def main():
             with _quiet(): other = _quantised(graph, contract, _calibration(faces), **how)
             onnx.helper.set_model_props(other, {q.key: q.value for q in graph.metadata_props})
             onnx.save(other, f'{d}/other.onnx')
-            out[name] = rows(f'{d}/other.onnx', floats, part, 0 if 'activation_type' in how else args.emulated)      # emulated, those take an hour
+            out[name] = rows(f'{d}/other.onnx', floats, part, 0 if 'activation_type' in how else args.emulated)      # not emulated: 256 faces took more than 200 s
     for name, said in out.items():
         for k, c in said.items():
             if isinstance(c, dict): print(f"{name}, {k} ({c['instruction_set']}): {c['equal_answers']:.1%} of {c['n']} answers equal, accuracy {c['accuracy_int8']:.3f} against {c['accuracy_float32']:.3f}")
