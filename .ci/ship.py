@@ -6,10 +6,10 @@
 Writes fer_fastai/models/NAME.safetensors, NAME.onnx, NAME_int8.onnx and results/NAME.json (of a run), NAME_shipped.json, NAME_int8.json;
 then the model card is made from the records, and goes into the metadata of the three files.
 """
-import argparse, subprocess, sys
+import argparse, shutil, subprocess, sys, tempfile
 from pathlib import Path
 import onnx
-from fer_fastai.core import atomic, write_json
+from fer_fastai.core import FerError, atomic, write_json
 from fer_fastai.evaluation import evaluate
 from fer_fastai.export import to_onnx
 from fer_fastai.inference import Predictor
@@ -41,8 +41,8 @@ def with_card(path, card):
     with atomic(path) as tmp: onnx.save(model, str(tmp))
 
 def ship(run, name, source, out):
-    "The three files and their records; returns the files."
-    models, results, faces = out/'fer_fastai/models', out/'results', read_faces(source)
+    "The three files and their records; returns the files' names."
+    models, results, faces = out/'fer_fastai/models', out/'results', read_faces(source, progress=sys.stdout.isatty())
     weights, whole, eight = (models/f'{name}{end}' for end in ('.safetensors', '.onnx', '_int8.onnx'))
     model, contract = load_model(run)
     if (Path(run)/'metrics.json').exists(): record(run, results/f'{name}.json')
@@ -51,7 +51,7 @@ def ship(run, name, source, out):
     ways = dict.fromkeys(('none', contract.get('tta', 'none')))        # the last one is the file's own
     write_json(results/f'{name}_int8.json', {tta: to_onnx(weights, eight, faces, int8=True, tta=tta) for tta in ways})
     write_json(results/f'{name}_shipped.json', measured(whole, faces, source))
-    return weights, whole, eight
+    return [f.relative_to(out) for f in (weights, whole, eight)]
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -60,11 +60,14 @@ def main():
     p.add_argument('source', help='FER2013, as for fer_train')
     p.add_argument('--out', type=Path, default=ROOT, help='another folder than the repository, to try it out; the card stays as it is')
     args = p.parse_args()
-    files = ship(args.run, args.name, args.source, args.out)
+    with tempfile.TemporaryDirectory() as d:                           # all of it, or nothing
+        try: files = ship(args.run, args.name, args.source, Path(d))
+        except FerError as e: sys.exit(f'{args.run} was not shipped: {e}')
+        shutil.copytree(d, args.out, dirs_exist_ok=True)
     if args.out == ROOT: made_card()
     card = (ROOT/'MODEL_CARD.md').read_text(encoding='utf-8')
     for f in files:
-        with_card(f, card)
-        print(f'{f.relative_to(args.out)}: {f.stat().st_size / 2**20:.2f} MB')
+        with_card(args.out/f, card)
+        print(f'{f}: {(args.out/f).stat().st_size / 2**20:.2f} MB')
 
 if __name__ == '__main__': main()

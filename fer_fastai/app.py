@@ -20,7 +20,7 @@ from .inference import STATUSES, Predictor, Result, Results
 # %% ../nbs/25_app.ipynb #9f5b283f
 NOTE = """What you see is the expression that a crowd of annotators would name, among seven names. It is **not** what a person feels, thinks or intends, and it does not know the situation. It was learned from web-search pictures with many wrong labels, from faces that do not stand for everybody: it is worse for fear, disgust and sadness, and may be worse for ages, skin tones, glasses, beards or cultures that were rare there. Don't decide about anybody with it."""
 MEGAPIXELS, MEGABYTES, FILES = 50, 20, 200          # most that the page takes: of a picture, of a file, at once
-WAITING, SECONDS, SESSIONS = 500, 600, 200          # most megabytes of uploads not yet read, how long they wait, sessions remembered
+WAITING, SECONDS, SESSIONS = 500, 600, 200          # most megabytes of unread uploads, how long they wait, sessions
 
 # %% ../nbs/25_app.ipynb #018f56ec
 COLOURS = ('#e0a526', '#2b6ca3', '#c0392b', '#2e8b57', '#7d3c98', '#e07b39')
@@ -108,7 +108,8 @@ class Uploads:
     def charge(self, size):
         "Count `size` more bytes; `FerError` where there is no room for them."
         with self.lock:
-            if size > 0 and self.bytes + size > self.most: raise FerError('the page holds as many uploads as it may; send less, or try again in a minute')
+            if size > 0 and self.bytes + size > self.most:
+                raise FerError('the page holds as many uploads as it may; send less, or try again in a minute')
             self.bytes += size
 
     def put(self,
@@ -183,7 +184,8 @@ class Page:
         self.network = self.network or TorchModel(self.run)
         device = next(self.network.model.parameters()).device
         x = self.network.prep(torch.from_numpy(np.stack([f.crop for f in faces]))[:, None]).to(device)
-        return grad_cam(self.network.model, x, torch.tensor([self.predictor.vocab.index(f.emotion) for f in faces], device=device))
+        named = [self.predictor.vocab.index(f.emotion) for f in faces]
+        return grad_cam(self.network.model, x, torch.tensor(named, device=device))
 
 # %% ../nbs/25_app.ipynb #b352a244
 @patch
@@ -248,7 +250,7 @@ def _one(self:Page, path):
 
 # %% ../nbs/25_app.ipynb #0e044e80
 OPEN = {'/', '/config', '/theme.css', '/manifest.json', '/favicon.ico', '/robots.txt',
-        *(f'/gradio_api/{p}' for p in ('startup-events', 'queue/join', 'queue/data', 'info', 'app_id', 'cancel', 'reset', 'login_check'))}
+        *(f'/gradio_api/{p}' for p in 'startup-events queue/join queue/data info app_id cancel reset login_check'.split())}
 BELOW = ('/assets/', '/static/', '/svelte/', '/gradio_api/heartbeat/')
 UPLOAD = '/gradio_api/upload'
 
@@ -277,10 +279,10 @@ class Intake:
         from starlette.requests import Request
         from starlette.responses import PlainTextResponse
         path, kind = scope.get('path', ''), scope['type']
-        if kind == 'lifespan' or kind == 'http' and (path in OPEN or path.startswith(BELOW)): answer = self.app
-        elif kind == 'http' and path == UPLOAD and scope['method'] == 'POST': answer = await self.receive(Request(scope, receive))
-        elif kind == 'http': answer = PlainTextResponse('Not found', 404)
-        else: return await send(dict(type='websocket.close'))
+        if kind == 'websocket': return await send(dict(type='websocket.close'))
+        if kind == 'lifespan' or path in OPEN or path.startswith(BELOW): answer = self.app
+        elif (scope['method'], path) == ('POST', UPLOAD): answer = await self.receive(Request(scope, receive))
+        else: answer = PlainTextResponse('Not found', 404)
         await answer(scope, receive, send)
 
     async def receive(self, request):
@@ -293,7 +295,8 @@ class Intake:
         if not size.isdecimal(): return PlainTextResponse('Say how long the upload is', 411)
         try: return JSONResponse(await self._files(request, int(size)))
         except FerError as e: return PlainTextResponse(f'{e}.', 413)
-        except (HTTPException, MultiPartException, ClientDisconnect): return PlainTextResponse('The upload broke off', 400)
+        except (HTTPException, MultiPartException, ClientDisconnect):
+            return PlainTextResponse('The upload broke off', 400)
 
 # %% ../nbs/25_app.ipynb #e54cd4e2
 @patch
@@ -309,7 +312,7 @@ async def _files(self:Intake, request, size):
             raise FerError(f'a file has more than {MEGABYTES} MB; send a smaller one')
     finally: self.uploads.charge(-size)
     keys = [self.uploads.put(os.path.basename(f.filename or 'upload'), f.file, f.size) for f in files]
-    return [os.path.join(get_upload_folder(), k) for k in keys]             # below the folder that Gradio allows; nothing is there
+    return [os.path.join(get_upload_folder(), k) for k in keys]      # in the folder that Gradio allows; nothing is there
 
 # %% ../nbs/25_app.ipynb #c2e6fe52
 CSS = """
@@ -340,13 +343,14 @@ def _one_tab(gr, web):
         is_face = gr.Checkbox(label='This is a face already: don\'t search')
         heat = gr.Checkbox(label='Show what the model looked at (Grad-CAM)', interactive=web.run is not None)
     with gr.Column(scale=3, min_width=280): out = gr.HTML(elem_id='answer')
-    photo.preprocess = lambda upload: upload and upload.path                 # the key as it came: reading, with its limits, is ours
+    photo.preprocess = lambda upload: upload and upload.path         # the key as it came: reading, with its limits, is ours
     photo.input(web.arrived, [photo, is_face, heat], [photo, shown, out], concurrency_limit=4, **QUIET)
     for box in (is_face, heat): box.change(web.answer, [shown, is_face, heat], out, concurrency_limit=4, **QUIET)
 
 def _many_tab(gr, web):
     "Many pictures in, a table out."
-    files = gr.File(file_count='multiple', file_types=['image'], label=f'Up to {FILES} pictures, {WAITING} MB', height=180)
+    label = f'Up to {FILES} pictures, {WAITING} MB'
+    files = gr.File(file_count='multiple', file_types=['image'], label=label, height=180)
     table = gr.HTML(elem_id='table')
     files.preprocess = lambda uploads: uploads and [f.path for f in uploads.root]
     files.upload(lambda paths: (None, web.many(paths)), files, [files, table], **QUIET)
@@ -376,8 +380,9 @@ def create_app(
 def _checked(host, port):
     "Can the page listen there? Said in a sentence where it can't."
     if port is not None and not 1 <= port <= 65535: raise FerError(f'there is no port {port}; give one from 1 to 65535')
+    what = f"there is no host '{host}'; give 127.0.0.1, or 0.0.0.0 to be seen from other machines"
     try: socket.getaddrinfo(host.strip('[]') or '0.0.0.0', port)
-    except (OSError, UnicodeError) as e: raise FerError(f"there is no host '{host}'; give 127.0.0.1, or 0.0.0.0 to be seen from other machines") from e
+    except (OSError, UnicodeError) as e: raise FerError(what) from e
 
 def _names(host, allow):
     "What the Host header may say, besides an address in digits."
@@ -390,7 +395,8 @@ def _everywhere(host):
     except ValueError: return host != 'localhost'
 
 # %% ../nbs/25_app.ipynb #fe5e01fd
-OPEN_TO_ALL = "anybody who reaches {} can use the page: it has no password and no encryption; put a proxy with both before it, or listen at 127.0.0.1"
+OPEN_TO_ALL = """fer_app: anybody who reaches {} can use the page: it has no password and no encryption; \
+put a proxy with both before it, or listen at 127.0.0.1"""
 
 def launch(
     app, # from `create_app`
@@ -403,12 +409,13 @@ def launch(
     import gradio as gr
     from starlette.middleware import Middleware
     _checked(host, port)
-    if _everywhere(host): print('fer_app: ' + OPEN_TO_ALL.format(host or '0.0.0.0'), file=sys.stderr, flush=True)
+    if _everywhere(host): print(OPEN_TO_ALL.format(host or '0.0.0.0'), file=sys.stderr, flush=True)
     gate = [Middleware(Hosts, names=_names(host, allow)), Middleware(Intake, uploads=app.uploads)]
+    plain = dict(share=False, quiet=True, ssr_mode=False, mcp_server=False, footer_links=[])
     try:
         address = app.launch(
-            server_name=f'[{host}]' if ':' in host and host[0] != '[' else host, server_port=port, share=False, quiet=True, prevent_thread_lock=True,
-            ssr_mode=False, mcp_server=False, num_workers=0, run_history=False, footer_links=[], enable_monitoring=False, state_session_capacity=SESSIONS,
+            server_name=f'[{host}]' if ':' in host and host[0] != '[' else host, server_port=port, **plain,
+            prevent_thread_lock=True, enable_monitoring=False, state_session_capacity=SESSIONS,
             css=CSS, theme=gr.themes.Soft(font=['system-ui', 'sans-serif'], font_mono=['monospace']),
             app_kwargs=dict(middleware=gate, lifespan=app.uploads.tidy))[1]
     except OSError as e: raise FerError(f'the page cannot listen at {host}:{port} ({e}); name another --port') from e

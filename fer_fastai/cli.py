@@ -268,6 +268,7 @@ def _compare(args):
     if args.png: save_figure(plot_compare(table, args.part), args.png)
     say(compare_text(table, args.part))
     for _, g in table.groupby('group', sort=False):
+        g = g.drop_duplicates('seed')                       # a run and its own record are one
         if len(g) > 1:
             a, f = over_seeds(g.accuracy), over_seeds(g.macro_f1)
             name = g.run.iloc[0].rpartition('_')[0] or g.run.iloc[0]

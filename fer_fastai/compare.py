@@ -118,6 +118,10 @@ def _record(run):
     return said
 
 # %% ../nbs/13_compare.ipynb #13c0de04
+def _seed(said):
+    recipe = said.get('recipe')
+    return said['seed'] if 'seed' in said else recipe.get('seed') if isinstance(recipe, dict) else None
+
 def _same_but_seed(said, name):
     "What seeds of one run share: the recipe, but for the seed, the start that it names, and the steps of a given time."
     recipe, family = said.get('recipe'), said.get('family')
@@ -132,7 +136,7 @@ def _same_but_seed(said, name):
 def load_run(
     run, # a run folder, or a record (JSON) of one
     part:str='PublicTest', # of the faces
-)->dict: # name, group, n, macro_f1, digest, right (bool [n]); targets, guess and classes where a run folder gives them
+)->dict: # name, group, seed, n, macro_f1, digest, right (bool [n]); targets, guess and classes where a run folder gives them
     "What a comparison needs of a run."
     path, said = Path(run), _record(run)
     figures = said['figures'].get(part)
@@ -143,8 +147,8 @@ def load_run(
         if not isinstance(n, int) or n < 1 or not 0 <= f1 <= 1: raise ValueError(f'n is {n}, macro-F1 {f1}')
         kept = _kept(path, part) if path.is_dir() else dict(right=bits_right(said['right'][part], n))
         if len(kept['right']) != n: raise ValueError(f"there are {len(kept['right'])} predictions for {n} faces")
-        group = _same_but_seed(said, path.stem)
-        return dict(name=path.stem, group=group, n=n, macro_f1=f1, digest=figures.get('digest')) | kept
+        group, digest = _same_but_seed(said, path.stem), figures.get('digest')
+        return dict(name=path.stem, group=group, seed=_seed(said), n=n, macro_f1=f1, digest=digest) | kept
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as e:
         raise FerError(f'{run} does not say which faces of {part} were right ({e}); compare the run folder, '
                        'or record it again') from e
@@ -172,7 +176,7 @@ def _check_same(each):
 
 def _row(e, first):
     "A line of the comparison."
-    row = dict(run=e['name'], group=e['group'], n=e['n'], accuracy=e['right'].mean(),
+    row = dict(run=e['name'], group=e['group'], seed=e['seed'], n=e['n'], accuracy=e['right'].mean(),
                accuracy_95=wilson(e['right'].sum(), e['n']), macro_f1=e['macro_f1'])
     if 'guess' in e:
         row['macro_f1_95'] = tuple(bootstrap(e['targets'], e['guess'], classes=e['classes'], draws=1000)['macro_f1'])

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['OWN', 'HEADS', 'conv', 'Residual', 'face_net', 'resnet18_native', 'create_backbone', 'create_head', 'create_model',
-           'model_splitter', 'class_weights', 'write_weights', 'save_model', 'open_weights', 'load_model', 'face_input',
-           'view_probabilities', 'predict', 'TorchModel']
+           'model_splitter', 'class_weights', 'face_input', 'view_probabilities', 'predict', 'write_weights',
+           'save_model', 'open_weights', 'load_model', 'TorchModel']
 
 # %% ../nbs/09_model.ipynb #8bee5d7c
-import contextlib, io, sys
+import contextlib, io, json, sys
 from functools import partial
 from pathlib import Path
 import numpy as np, torch
@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.hub import get_dir
 from .augment import FaceInput, tta_views
-from .contract import CHANNELS, CONTRACT, TTA, contract_meta, model_file, read_contract, tempered
+from .contract import (CHANNELS, CONTRACT, TTA, at_once, check_blank, check_file, check_tta, contract_meta, misfit, model_file,
+                                 read_contract, temperature_of, tempered)
 from .core import FerError, atomic, progress as bar
 from .imagenet import LITE, create_lite
 
@@ -152,17 +153,56 @@ def class_weights(
     w = np.where(n, np.maximum(n, 1.) ** -power, 0.)
     return torch.tensor(w * n.sum() / (w * n).sum(), dtype=torch.float32)
 
+# %% ../nbs/09_model.ipynb #edbf083f
+def face_input(
+    contract:dict, # from `load_model`
+)->FaceInput:
+    "What turns faces into the input that a model knows."
+    return FaceInput(*(contract[k] for k in ('size', 'resize', 'mean', 'std')))
+
+def view_probabilities(
+    model, # in evaluation mode, from `load_model` or a Learner
+    prep:FaceInput, # size, crop and normalisation
+    pixels, # uint8 [n,h,w]
+    tta:str='none', # one of `TTA`
+    batch_size:int=128, # faces at a time; fewer where the input is large
+    progress:bool=False, # show a progress bar?
+)->np.ndarray: # float32 [views,n,classes]
+    "Probabilities for each view of test-time augmentation."
+    check_tta(tta)
+    device, step, out = next(model.parameters()).device, at_once(batch_size, prep.size), []
+    for i in bar(range(0, len(pixels), step), progress):
+        x = torch.from_numpy(np.asarray(pixels[i:i + step]))[:, None].to(device)
+        with torch.inference_mode(): out.append(torch.stack([model(prep(x, v)).float().softmax(1) for v in tta_views(tta, len(x), prep.part, device)]))
+    return torch.cat(out, 1).cpu().numpy() if out else np.zeros((len(TTA[tta]), 0, 0), dtype=np.float32)
+
+@delegates(view_probabilities)
+def predict(*args, **kwargs)->np.ndarray: # float32 [n,classes], rows sum to 1
+    "`view_probabilities`, averaged over the views."
+    return view_probabilities(*args, **kwargs).mean(0)
+
 # %% ../nbs/09_model.ipynb #16d09fe1
+def _sort_metadata(path):
+    "safetensors writes metadata in an order that changes each time; in a fixed one, equal weights give equal bytes."
+    with open(path, 'r+b') as f:
+        size = int.from_bytes(f.read(8), 'little')
+        head = json.loads(f.read(size))
+        head['__metadata__'] = dict(sorted(head['__metadata__'].items()))
+        f.seek(8)
+        f.write(json.dumps(head, ensure_ascii=False, separators=(',', ':')).encode().ljust(size))
+
 def write_weights(
     state:dict, # tensors by name
     path, # the safetensors file
     meta:dict, # strings by name
 ):
-    "Write tensors to a safetensors file, whole or not at all."
+    "Write tensors to a safetensors file, whole or not at all; the same bytes for the same tensors and strings."
     with atomic(path) as tmp:
         try: save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, tmp, metadata=meta)
         except SafetensorError as e: raise OSError(str(e)) from e
+        if meta: _sort_metadata(tmp)
 
+# %% ../nbs/09_model.ipynb #cf15e335
 def save_model(
     model:nn.Module, # from `create_model`
     path, # model.safetensors
@@ -180,52 +220,33 @@ def open_weights(
     path, # a safetensors file
 )->tuple: # tensors by name, and the metadata
     "Read a safetensors file; `FerError` where it is none."
+    check_file(path)
     try:
         with safe_open(path, framework='pt') as f: return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}
-    except FileNotFoundError as e: raise FerError(f'{path} is not there; train a model first, or name its run folder') from e
-    except (SafetensorError, OSError) as e: raise FerError(f'{path} is no safetensors file ({e}); it was damaged, or holds something else, which is not loaded') from e
+    except Exception as e: raise FerError(f'{path} is no safetensors file ({e}); it was damaged, or holds something else, which is not loaded') from e
+
+# %% ../nbs/09_model.ipynb #c10f8223
+def _fill(model, state):
+    "Put the weights into a model; `ValueError` where they are no finite floating-point numbers."
+    wrong = [k for k, v in model.state_dict().items() if k in state and state[k].is_floating_point() != v.is_floating_point()]
+    if wrong: raise ValueError(f'{wrong[0]} is of {state[wrong[0]].dtype}')
+    model.load_state_dict(state)
+    wrong = [k for k, v in model.state_dict().items() if not v.isfinite().all()]
+    if wrong: raise ValueError(f'{wrong[0]} holds NaN or infinite numbers')
 
 def load_model(
     name, # as for `model_file`
 )->tuple: # the model in evaluation mode, and its contract
-    "Build the model that a file describes, with its weights; `FerError` where contract and weights don't fit."
+    "Build the model that a file describes, with its weights; `FerError` where they don't fit, or don't answer a blank face."
     path = model_file(name)
     state, meta = open_weights(path)
     contract = read_contract(meta, path)
     try:
-        model = create_model(contract['arch'], len(contract['vocab']), False, contract['head'], CHANNELS[contract['channels']])
-        model.load_state_dict(state)
-    except (RuntimeError, FerError) as e:
-        raise FerError(f'the contract of {path} does not fit its weights ({str(e).splitlines()[0]}); use the file as fer_train wrote it') from e
-    return model.eval(), contract
-
-# %% ../nbs/09_model.ipynb #edbf083f
-def face_input(
-    contract:dict, # from `load_model`
-)->FaceInput:
-    "What turns faces into the input that a model knows."
-    return FaceInput(*(contract[k] for k in ('size', 'resize', 'mean', 'std')))
-
-def view_probabilities(
-    model, # in evaluation mode, from `load_model` or a Learner
-    prep:FaceInput, # size, crop and normalisation
-    pixels, # uint8 [n,h,w]
-    tta:str='none', # one of `TTA`
-    batch_size:int=128, # faces at a time
-    progress:bool=False, # show a progress bar?
-)->np.ndarray: # float32 [views,n,classes]
-    "Probabilities for each view of test-time augmentation."
-    if tta not in TTA: raise FerError(f"there is no tta '{tta}'; there are {', '.join(TTA)}")
-    device, out = next(model.parameters()).device, []
-    for i in bar(range(0, len(pixels), batch_size), progress):
-        x = torch.from_numpy(np.asarray(pixels[i:i + batch_size]))[:, None].to(device)
-        with torch.inference_mode(): out.append(torch.stack([model(prep(x, v)).float().softmax(1) for v in tta_views(tta, len(x), prep.part, device)]))
-    return torch.cat(out, 1).cpu().numpy() if out else np.zeros((len(TTA[tta]), 0, 0), dtype=np.float32)
-
-@delegates(view_probabilities)
-def predict(*args, **kwargs)->np.ndarray: # float32 [n,classes], rows sum to 1
-    "`view_probabilities`, averaged over the views."
-    return view_probabilities(*args, **kwargs).mean(0)
+        model = create_model(contract['arch'], len(contract['vocab']), False, contract['head'], CHANNELS[contract['channels']]).eval()
+        _fill(model, state)
+    except Exception as e: raise misfit(path, (str(e).splitlines() or [type(e).__name__])[0]) from e
+    check_blank(lambda face: predict(model, face_input(contract), face), contract, path)
+    return model, contract
 
 # %% ../nbs/09_model.ipynb #ae8738a3
 class TorchModel:
@@ -244,4 +265,4 @@ class TorchModel:
         progress:bool, # show a progress bar?
     )->np.ndarray: # float32 [n,classes], rows sum to 1
         "Averaged over the views, after temperature scaling."
-        return tempered(predict(self.model, self.prep, crops, tta, batch_size, progress), self.contract.get('temperature', 1.)).astype(np.float32)
+        return tempered(predict(self.model, self.prep, crops, tta, batch_size, progress), temperature_of(self.contract, tta)).astype(np.float32)
