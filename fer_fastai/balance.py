@@ -7,8 +7,9 @@ __all__ = ['LogitAdjustedLoss', 'equal_shares', 'smote', 'smote_faces']
 
 # %% ../nbs/11_balance.ipynb #78ff6fce
 import numpy as np, pandas as pd, torch
-from fastai.losses import CrossEntropyLossFlat
-from .core import FerError
+from .core import FerError, quiet_fastai
+with quiet_fastai():
+    from fastai.losses import CrossEntropyLossFlat
 from .data import FaceSet
 
 # %% ../nbs/11_balance.ipynb #a52adb52

@@ -148,7 +148,9 @@ def fer_train(parser):
     add('--record', metavar='FILE', help='write recipe, data, versions and figures to this JSON, too')
     return _train
 
-def _drawn(source): return source == 'demo' or source.startswith('demo:')
+def _drawn(source):
+    from fer_fastai.demo import is_demo
+    return is_demo(source)
 
 def _recipe(args):
     "The recipe that the arguments ask for, or None where they ask for nothing."

@@ -148,10 +148,11 @@ def fer_app(parser):
     add('run', metavar='RUN', nargs='?', default='quick', help=f'{RUN} (default), or an ONNX file')
     add('--host', default='127.0.0.1', help='0.0.0.0 to be seen from other machines (default: 127.0.0.1)')
     add('--port', type=int, default=7860, metavar='N', help='(default: 7860)')
+    add('--allow', metavar='NAME', action='append', default=[], help='a further host name under which people reach the page')
     _model(parser)
     return _app
 
 def _app(args):
     within(args, 'port', 1, 65_535)
     from fer_fastai.app import create_app, launch
-    launch(create_app(args.run, _predictor(args, args.run)), args.host, args.port)
+    launch(create_app(args.run, _predictor(args, args.run)), args.host, args.port, allow=tuple(args.allow))

@@ -193,5 +193,6 @@ def demo_size(
 )->int: # faces
     "The number of drawn faces that a name asks for."
     digits = str(source).removeprefix('demo').removeprefix(':') or '2100'
-    if not re.fullmatch('[0-9]{1,12}', digits): raise FerError(f"'{source}' names no number of drawn faces; say demo, or demo:700 for 700")
+    if not re.fullmatch('[0-9]{1,12}', digits):
+        raise FerError(f"'{source}' names no number of drawn faces; say demo, or demo:700 for 700")
     return int(digits)

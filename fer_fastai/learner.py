@@ -10,19 +10,20 @@ __all__ = ['paper_sgd', 'radam', 'adamw', 'decay_splitter', 'macro_f1', 'Autocas
 import warnings
 from functools import partial
 from .augment import FaceInput
-from .core import FerError
 from .data import FaceSet
 from .imagenet import LITE, LITE_STATS
 from .model import HEADS, create_head, create_model, face_input, load_model, model_splitter
 import numpy as np, pandas as pd, torch
-from fastai.callback.channelslast import ChannelsLast
-from fastai.callback.core import Callback
-from fastai.callback.fp16 import AMPMode, MixedPrecision
-from fastai.callback.schedule import ParamScheduler
-from fastai.learner import Learner
-from fastai.losses import CrossEntropyLossFlat
-from fastai.metrics import accuracy, skm_to_fastai
-from fastai.optimizer import OptimWrapper
+from .core import FerError, quiet_fastai
+with quiet_fastai():
+    from fastai.callback.channelslast import ChannelsLast
+    from fastai.callback.core import Callback
+    from fastai.callback.fp16 import AMPMode, MixedPrecision
+    from fastai.callback.schedule import ParamScheduler
+    from fastai.learner import Learner
+    from fastai.losses import CrossEntropyLossFlat
+    from fastai.metrics import accuracy, skm_to_fastai
+    from fastai.optimizer import OptimWrapper
 from fastcore.meta import delegates
 from sklearn.metrics import f1_score
 from torch import nn

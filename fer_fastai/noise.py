@@ -19,7 +19,7 @@ def folds(
 )->np.ndarray: # int [n]: the fold of each Training face, -1 for others
     "Stratified folds of Training that take no photo's copies apart."
     at = np.flatnonzero(faces.table.usage == 'Training')
-    out, group = np.full(len(faces), -1), duplicate_groups(faces.pixels[at])
+    out, group = np.full(len(faces), -1), duplicate_groups(faces.pixels, at=at)
     for i, (_, held) in enumerate(StratifiedGroupKFold(k, shuffle=True, random_state=seed).split(at, faces.labels[at], group)): out[at[held]] = i
     return out
 

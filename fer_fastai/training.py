@@ -11,15 +11,16 @@ from functools import partial
 from dataclasses import asdict
 from pathlib import Path
 import numpy as np, pandas as pd, torch
-from fastai.callback.core import Callback, CancelFitException
-from fastai.callback.mixup import MixUp
-from fastai.losses import CrossEntropyLossFlat, FocalLossFlat
-from fastai.torch_core import distrib_barrier, num_distrib, rank_distrib
+from .core import FerError, atomic, contents, locked, save_figure, scratch, seed_everything, write_json, quiet_fastai
+with quiet_fastai():
+    from fastai.callback.core import Callback, CancelFitException
+    from fastai.callback.mixup import MixUp
+    from fastai.losses import CrossEntropyLossFlat, FocalLossFlat
+    from fastai.torch_core import distrib_barrier, num_distrib, rank_distrib
 from .augment import FaceInput
 from .balance import LogitAdjustedLoss, equal_shares, smote_faces
 from .compare import save_predictions
 from .contract import contract_meta, read_contract, tempered
-from .core import FerError, atomic, contents, locked, save_figure, scratch, seed_everything, write_json
 from .data import FaceSet, with_validation
 from .dataloaders import get_dls
 from .evaluation import best_temperature, calibration_error, evaluate, plot_confusion, plot_curves, plot_mistakes
@@ -188,7 +189,6 @@ def _learner(recipe, faces, world):
     seed_everything(recipe.seed)
     dls = dls_for(recipe, faces, bs=each)
     if not len(dls.train): raise FerError(f'{len(dls.train_ds)} faces are fewer than one batch of {recipe.batch_size}; take a smaller batch_size or more faces')
-    if not len(dls.valid_ds): raise FerError(f'a valid_pct of {recipe.valid_pct} leaves no face for validation; take a larger one or more faces')
     seed_everything(recipe.seed)
     learn = build_for(recipe, dls)
     x = torch.zeros(2, recipe.channels, recipe.size, recipe.size, device=next(learn.model.parameters()).device)
