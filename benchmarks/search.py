@@ -3,8 +3,8 @@
     python benchmarks/search.py data/fer2013.csv --minutes 2            # every candidate, in turn; writes results/search.json
     python benchmarks/search.py data/fer2013.csv --minutes 8 --only 'lean;wide'
 
-Each candidate trains on 80 % of Training for as many steps as fit into the minutes, timed before as in every experiment.
-Its one cycle spans them, however many epochs that makes; the seconds that it took are recorded. The figures are those of
+Each candidate trains on 80 % of Training for as many steps as fit into the minutes, timed before as in all experiments.
+Its one cycle spans them, however many epochs that makes; the seconds it took are recorded. The figures are those of
 the averaged weights on the other 20 %, near-duplicates kept on one side. No test set is read.
 """
 import argparse, json, time
