@@ -3,19 +3,22 @@
     python benchmarks/search.py data/fer2013.csv --minutes 2            # every candidate, in turn; writes results/search.json
     python benchmarks/search.py data/fer2013.csv --minutes 8 --only 'lean;wide'
 
-Each candidate trains on 80 % of Training by the clock: its one cycle ends when the minutes are over, however many epochs that
-makes. The figures are those of the averaged weights on the other 20 %, near-duplicates kept on one side. No test set is read.
+Each candidate trains on 80 % of Training for as many steps as fit into the minutes, timed before as in all experiments.
+Its one cycle spans them, however many epochs that makes; the seconds it took are recorded. The figures are those of
+the averaged weights on the other 20 %, near-duplicates kept on one side. No test set is read.
 """
 import argparse, json, time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from fer_fastai.core import seed_everything, write_json
-from fastai.callback.core import CancelFitException, CancelValidException
+from fastai.callback.core import Callback, CancelValidException
 from fastai.callback.mixup import MixUp
 from fer_fastai import model
 from fer_fastai.augment import FaceInput
+from fer_fastai.data import with_validation
 from fer_fastai.evaluation import evaluate
+from fer_fastai.experiments import planned
 from fer_fastai.learner import EMA, OneCycle
 from fer_fastai.model import face_net, predict
 from fer_fastai.recipes import Recipe
@@ -38,28 +41,27 @@ CANDIDATES = {
     'ResNet-18, 64 px': BASE.but(arch='resnet18', channels=3, size=64, resize=73, batch_size=32, lr=.0229, momentum=(.95, .85), weight_decay=1e-4, decay_all=True, nesterov=False),
 }
 
-class ByTheClock(OneCycle):
-    "One cycle whose clock counts seconds, not steps; ends the training, and leaves validation out."
-    order, total = 60, 10**6
-    def __init__(self, recipe, seconds): super().__init__(recipe.lr, 1, pct_start=recipe.pct_start, div=recipe.div, div_final=recipe.div_final, moms=recipe.momentum); self.seconds = seconds
-    def before_train(self): self.start = getattr(self, 'start', time.time())
-    def before_batch(self):
-        if self.training: self._update_val(min(1., (time.time() - self.start) / self.seconds) * (self.total - 1))
-    def after_batch(self):
-        if self.training: self.learn.seen += len(self.y)
-        if time.time() - self.start > self.seconds: raise CancelFitException
+class NoValidation(Callback):
+    "Leaves validation out: the time is for training."
     def before_validate(self): raise CancelValidException
 
 def measure(faces, recipe, minutes):
     "One candidate's figures."
-    seed_everything(recipe.seed)
-    dls = dls_for(recipe, faces)
-    learn = build_for(recipe, dls)
+    faces = with_validation(faces, recipe.valid_pct, recipe.seed)
+    plan = planned(recipe, faces, minutes=minutes)
+    seed_everything(plan.seed)
+    dls = dls_for(plan, faces)
+    learn = build_for(plan, dls)
     learn.model.to(dls.device)
-    ema, learn.seen = EMA(learn.model, recipe.ema), 0
-    with learn.no_bar(), learn.no_logging(): learn.fit(10_000, cbs=[ByTheClock(recipe, 60 * minutes), ema] + ([MixUp(recipe.mixup)] if recipe.mixup else []))
+    ema = EMA(learn.model, plan.ema)
+    cycle = OneCycle(plan.lr, plan.epochs, 0, plan.pct_start, plan.div, plan.div_final, plan.momentum)
+    start = time.time()
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(plan.epochs, cbs=[cycle, NoValidation(), ema] + ([MixUp(plan.mixup)] if plan.mixup else []))
+    seconds, seen = time.time() - start, plan.epochs * plan.steps * plan.batch_size
     valid, prep = dls.valid.items, FaceInput(recipe.size, recipe.resize, *recipe.stats)
-    out = dict(parameters=sum(p.numel() for p in learn.model.parameters()), faces_seen=learn.seen, epochs=learn.seen / len(dls.train_ds))
+    out = dict(parameters=sum(p.numel() for p in learn.model.parameters()), seconds=round(seconds, 1),
+               steps=plan.epochs * plan.steps, faces_seen=seen, epochs=seen / len(dls.train_ds))
     for tta in ('none', 'flip'):
         m = evaluate(predict(ema.average.module.eval(), prep, valid.pixels, tta), valid.targets, faces.vocab)
         out[tta] = {k: m[k] for k in ('accuracy', 'macro_f1', 'loss', 'calibration_error')}

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['save_predictions', 'load_predictions', 'right_bits', 'bits_right', 'faces_digest', 'mcnemar', 'holm', 'bootstrap',
-           'load_run', 'compare', 'compare_text', 'plot_compare', 'over_seeds', 'read_family', 'mean_right', 'span',
-           'seed_table', 'seed_rows']
+           'load_run', 'compare', 'compare_text', 'plot_compare', 'over_seeds', 'read_record', 'read_family',
+           'mean_right', 'span', 'seed_table', 'seed_rows']
 
 # %% ../nbs/13_compare.ipynb #0805f5d7
 import hashlib, json
@@ -46,7 +46,8 @@ def bits_right(
     n:int, # faces
 )->np.ndarray: # bool [n]
     "The way back."
-    if len(bits) != 2 * -(-n // 8): raise FerError(f'{len(bits)} digits do not say which of {n} faces were right; record the run again')
+    if len(bits) != 2 * -(-n // 8):
+        raise FerError(f'{len(bits)} digits do not say which of {n} faces were right; record the run again')
     return np.unpackbits(np.frombuffer(bytes.fromhex(bits), dtype=np.uint8))[:n].astype(bool)
 
 # %% ../nbs/13_compare.ipynb #13c0de02
@@ -122,10 +123,14 @@ def _seed(said):
     return said['seed'] if 'seed' in said else recipe.get('seed') if isinstance(recipe, dict) else None
 
 def _same_but_seed(said, name):
-    "What the seeds of one run have in common: its family and name, or all of its recipe but the seed."
-    if 'family' in said: return f"{said['family']}/{said['name']}"
-    recipe = said.get('recipe')
-    return json.dumps({k: v for k, v in recipe.items() if k != 'seed'}, sort_keys=True) if isinstance(recipe, dict) else name
+    "What seeds of one run share: the recipe, but for the seed, the start that it names, and the steps of a given time."
+    recipe, family = said.get('recipe'), said.get('family')
+    minutes = said.get('budget', {}).get('minutes')
+    if not isinstance(recipe, dict): share = name if family is None else said['name']
+    else:
+        share = {k: v for k, v in recipe.items() if k not in (('seed', 'epochs', 'steps') if minutes else ('seed',))}
+        if family is not None: share['pretrained'] = bool(share.get('pretrained'))      # the model of its seed
+    return hashlib.sha256(json.dumps([family, minutes, share], sort_keys=True).encode()).hexdigest()[:16]
 
 # %% ../nbs/13_compare.ipynb #13c0de05
 def load_run(
@@ -138,11 +143,13 @@ def load_run(
     if figures is None:
         raise FerError(f"{run} was not measured on {part}; it has {', '.join(said['figures']) or 'no figures'}")
     try:
-        out = dict(name=path.stem, group=_same_but_seed(said, path.stem), seed=_seed(said), n=int(figures['n']),
-                   macro_f1=float(figures['macro_f1']), digest=figures.get('digest'))
-        if path.is_dir(): return out | _kept(path, part)
-        return out | dict(right=bits_right(said['right'][part], out['n']))
-    except (KeyError, ValueError, TypeError, AttributeError) as e:
+        n, f1 = figures['n'], float(figures['macro_f1'])
+        if not isinstance(n, int) or n < 1 or not 0 <= f1 <= 1: raise ValueError(f'n is {n}, macro-F1 {f1}')
+        kept = _kept(path, part) if path.is_dir() else dict(right=bits_right(said['right'][part], n))
+        if len(kept['right']) != n: raise ValueError(f"there are {len(kept['right'])} predictions for {n} faces")
+        group, digest = _same_but_seed(said, path.stem), figures.get('digest')
+        return dict(name=path.stem, group=group, seed=_seed(said), n=n, macro_f1=f1, digest=digest) | kept
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as e:
         raise FerError(f'{run} does not say which faces of {part} were right ({e}); compare the run folder, '
                        'or record it again') from e
 
@@ -160,10 +167,12 @@ def _check_same(each):
     first = each[0]
     for e in each:
         if e['digest'] is None:
-            raise FerError(f"{e['name']} does not say which faces it was measured on; evaluate it again with this version")
+            raise FerError(f"{e['name']} does not say which faces it was measured on: "
+                           'an earlier version made it; train it again')
         if (e['digest'], e['n']) != (first['digest'], first['n']):
             raise FerError(f"{e['name']} and {first['name']} were not measured on the same faces "
-                           f"({e['n']} with the digest {e['digest']}, {first['n']} with {first['digest']}); compare runs on the same data")
+                           f"({e['n']} with the digest {e['digest']}, {first['n']} with {first['digest']}); "
+                           'compare runs on the same data')
 
 def _row(e, first):
     "A line of the comparison."
@@ -172,7 +181,8 @@ def _row(e, first):
     if 'guess' in e:
         row['macro_f1_95'] = tuple(bootstrap(e['targets'], e['guess'], classes=e['classes'], draws=1000)['macro_f1'])
     if e is first: return row
-    difference = dict(difference=e['right'].mean() - first['right'].mean(), difference_95=tuple(_difference(first['right'], e['right'])))
+    difference = dict(difference=e['right'].mean() - first['right'].mean(),
+                      difference_95=tuple(_difference(first['right'], e['right'])))
     return row | difference | mcnemar(first['right'], e['right'])
 
 # %% ../nbs/13_compare.ipynb #13c0de07
@@ -181,6 +191,7 @@ def compare(
     part:str='PublicTest', # of the faces
 )->pd.DataFrame: # a row for each run
     "Accuracy and macro-F1 with intervals, the difference from the first, McNemar's p, and Holm's for all of them."
+    if not runs: raise FerError('there is nothing to compare; name a run folder or a record')
     each = [load_run(r, part) for r in runs]
     stems = [e['name'] for e in each]
     for e, r in zip(each, runs):
@@ -239,6 +250,21 @@ def over_seeds(
     return dict(mean=float(v.mean()), sd=float(v.std(ddof=1)) if len(v) > 1 else None, n=len(v))
 
 # %% ../nbs/13_compare.ipynb #7ff9bb94
+def read_record(
+    path, # a JSON that `fer_experiment` or --record wrote
+    fingerprint:str=None, # of the faces that it must have been measured on; None takes any
+)->dict:
+    "A record; `FerError` where the file holds none, or one that was measured on other faces."
+    try:
+        r = json.loads(Path(path).read_text(encoding='utf-8'))
+        was = r.get('data', {}).get('fingerprint')
+    except (OSError, ValueError, AttributeError, RecursionError) as e:
+        raise FerError(f'{path} is no record ({e}); run it again, or remove it') from e
+    if fingerprint and was != fingerprint:
+        raise FerError(f'{path} was measured on the faces {was}, not on {fingerprint}; run it again, or remove it')
+    return r
+
+# %% ../nbs/13_compare.ipynb #13c0de10
 def read_family(
     folder, # of the JSONs that `fer_experiment` wrote, say results/experiments/imbalance
     fingerprint:str=None, # of the faces that they must have been measured on; None takes any
@@ -246,10 +272,8 @@ def read_family(
     "The records of a family; empty where none was run, `FerError` where one was measured on other faces."
     out = {}
     for f in sorted(Path(folder).glob('*.json')):
-        r = json.loads(f.read_text(encoding='utf-8'))
-        was = r.get('data', {}).get('fingerprint')
-        if fingerprint and was != fingerprint:
-            raise FerError(f'{f} was measured on the faces {was}, not on {fingerprint}; run it again on these, or remove it')
+        r = read_record(f, fingerprint)
+        if not {'name', 'seed'} <= r.keys(): raise FerError(f'{f} is no record of fer_experiment; remove it')
         out.setdefault(r['name'], []).append(r)
     return {k: sorted(v, key=lambda r: r['seed']) for k, v in out.items()}
 
