@@ -51,7 +51,8 @@ def metadata_faults(
     names, channels, ts = c['vocab'], CHANNELS.get(c['channels']), [c['temperature'], *c['temperatures'].values()]
     rules = {
         f'classes are 1 to {MOST_CLASSES:,} distinct names':
-            1 <= len(names) <= MOST_CLASSES and all(type(v) is str and v.strip() for v in names) and len({*names}) == len(names),
+            1 <= len(names) <= MOST_CLASSES and all(type(v) is str and v.strip() for v in names)
+            and len({*names}) == len(names),
         f"channels are one of {', '.join(CHANNELS)}": channels is not None,
         'mean and std are finite numbers, one for each channel, std above 0':
             _numbers(c['mean'], channels) and _numbers(c['std'], channels) and min(c['std']) > 0,
@@ -84,7 +85,8 @@ def read_contract(
     if meta.get('format') != FORMAT: raise FerError(f"{path} has no contract of fer_fastai (format '{meta.get('format')}'); use a model that fer_train or fer_export wrote")
     try: faults = metadata_faults(contract := json.loads(meta['contract']))
     except KeyError as e: raise misfit(path, f'{e.args[0]} is missing') from e
-    except (ValueError, TypeError, OverflowError, RecursionError) as e: raise misfit(path, f'it is no proper JSON object: {e}') from e
+    except (ValueError, TypeError, OverflowError, RecursionError) as e:
+        raise misfit(path, f'it is no proper JSON object: {e}') from e
     if faults: raise misfit(path, '; '.join(faults))
     return contract
 
@@ -126,9 +128,11 @@ def check_crops(
     "Crops as the model takes them; `FerError` where they aren't."
     side = contract['crop']
     try: a = np.asarray(crops)
-    except ValueError as e: raise FerError(f'these crops have different sizes; this model takes crops of {side}×{side} pixels') from e
+    except ValueError as e:
+        raise FerError(f'these crops have different sizes; this model takes crops of {side}×{side} pixels') from e
     if a.dtype == np.uint8 and a.shape[1:] == (side, side): return a
-    raise FerError(f'this model takes crops of {side}×{side} pixels, uint8 [n,{side},{side}], not {a.dtype} {list(a.shape)}')
+    given = f'{a.dtype} {list(a.shape)}'
+    raise FerError(f'this model takes crops of {side}×{side} pixels, uint8 [n,{side},{side}], not {given}')
 
 # %% ../nbs/06_contract.ipynb #6c1d4e0e
 def check_probabilities(
@@ -143,7 +147,7 @@ def check_probabilities(
     elif not np.isfinite(p).all(): what = 'NaN or infinite'
     elif (p < 0).any() or (np.abs(p.sum(1) - 1) > 1e-3).any(): what = 'they do not sum to 1'
     else: return p
-    raise FerError(f'{path} gives no probabilities ({what}); it was damaged or holds something else, use the file as it was written')
+    raise FerError(f'{path} gives no probabilities ({what}); it was damaged or is something else; use it unchanged')
 
 # %% ../nbs/06_contract.ipynb #2d444ed7
 def check_blank(
@@ -155,7 +159,8 @@ def check_blank(
     side = contract['crop']
     try: probs = run(np.zeros((1, side, side), dtype=np.uint8))
     except FerError: raise
-    except Exception as e: raise misfit(path, f"it fails on a blank face: {type(e).__name__}: {(str(e).splitlines() or [''])[0]}") from e
+    except Exception as e:
+        raise misfit(path, f"it fails on a blank face: {type(e).__name__}: {(str(e).splitlines() or [''])[0]}") from e
     check_probabilities(probs, 1, contract, path)
 
 # %% ../nbs/06_contract.ipynb #875b71da
@@ -176,25 +181,30 @@ def shipped_name(
     "Is this a model that comes with the package? `FerError` where it may as well be a path here."
     if name is None: return 'quick'
     if not isinstance(name, str) or name not in SHIPPED: return None
-    if os.path.lexists(name): raise FerError(f"'{name}' comes with the package and is here, too; say './{name}' for the one here, or rename it")
+    if os.path.lexists(name):
+        raise FerError(f"'{name}' comes with the package and is here, too; say './{name}' for that, or rename it")
     return name
 
 # %% ../nbs/06_contract.ipynb #80d26da0
 def model_file(
-    name=None, # a model that comes with the package ('quick', also for None), a run folder, a safetensors file, or an ONNX file
+    name=None, # a model that comes with the package ('quick', also for None), a run folder, a safetensors or ONNX file
 )->Path:
     "Where a model is."
     if own := shipped_name(name): return SHIPPED[own]
     path = Path(name)
-    if not os.path.lexists(path) and not path.suffix and len(path.parts) == 1: raise FerError(f"there is no model '{name}'; name a run folder, a safetensors or ONNX file, or one of those that come with the package: {', '.join(SHIPPED)}")
-    return path/'model.safetensors' if os.path.isdir(path) or not path.suffix and not os.path.lexists(path) else path
+    there = os.path.lexists(path)
+    if not there and not path.suffix and len(path.parts) == 1:
+        raise FerError(f"there is no model '{name}'; name a run folder, a safetensors or ONNX file, "
+                       f"or one of those that come with the package: {', '.join(SHIPPED)}")
+    return path/'model.safetensors' if os.path.isdir(path) or not there and not path.suffix else path
 
 # %% ../nbs/06_contract.ipynb #750ea9c7
 def is_model(
     name, # anything
 )->bool:
     "A model's name, file or run folder, and no picture or folder of pictures?"
-    return bool(isinstance(name, str) and name in SHIPPED) or Path(name).suffix in ('.safetensors', '.onnx') or os.path.isfile(Path(name)/'model.safetensors')
+    file = Path(name).suffix in ('.safetensors', '.onnx') or os.path.isfile(Path(name)/'model.safetensors')
+    return file or isinstance(name, str) and name in SHIPPED
 
 # %% ../nbs/06_contract.ipynb #84c0c50d
 def check_file(
@@ -203,11 +213,13 @@ def check_file(
 ):
     "`FerError` unless this is an ordinary file that can be read."
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode): raise FerError(f'{path} is no file but a folder, a pipe or a device; name a model file')
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise FerError(f'{path} is no file but a folder, a pipe or a device; name a model file')
         with open(path, 'rb'): pass
     except (FileNotFoundError, NotADirectoryError) as e: raise FerError(f'{path} is not there; {missing}') from e
     except (OSError, ValueError) as e:
-        raise FerError(f"{path} cannot be read: {(getattr(e, 'strerror', None) or str(e)).lower()}; make it readable, or name another") from e
+        why = (getattr(e, 'strerror', None) or str(e)).lower()
+        raise FerError(f'{path} cannot be read: {why}; make it readable, or name another') from e
 
 # %% ../nbs/06_contract.ipynb #28a27706
 def onnx_runtime():
@@ -219,7 +231,7 @@ def onnx_runtime():
 
 # %% ../nbs/06_contract.ipynb #ca1a43b9
 def thread_count(
-    text:str=None, # as in OMP_NUM_THREADS, which has a number for each level of nesting ('4,2'); None for that variable's
+    text:str=None, # as in OMP_NUM_THREADS: a number for each level of nesting ('4,2'); None for that variable's
 )->int: # 0 for as many as there are cores
     "How many threads a network may use."
     first = (os.environ.get('OMP_NUM_THREADS', '') if text is None else text).partition(',')[0].strip()

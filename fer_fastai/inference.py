@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from numbers import Integral
 import numpy as np
-from .contract import (at_once, check_blank, check_crops, check_file, check_probabilities, check_tta, misfit, model_file,
-                                 onnx_runtime, read_contract, shipped_name, temperature_of, tempered, thread_count, view_grids)
+from .contract import (at_once, check_blank, check_crops, check_file, check_probabilities, check_tta, misfit,
+                                 model_file, onnx_runtime, read_contract, shipped_name, temperature_of, tempered,
+                                 thread_count, view_grids)
 from .core import FerError, as_picture, progress as bar
 from .faces import Face, FaceDetector, MachineError, check_choices, crop_face, cut_faces
 
@@ -92,8 +93,11 @@ class OnnxModel:
         ort, self.process = onnx_runtime(), os.getpid()
         options = ort.SessionOptions()
         options.log_severity_level, options.intra_op_num_threads = 4, thread_count()
-        try: self._session = ort.InferenceSession(self.path, options, providers=['CPUExecutionProvider'], enable_fallback=0)
-        except Exception as e: raise FerError(f'{self.path} is no ONNX model ({(str(e).splitlines() or [""])[0]}); export it again') from e
+        how = dict(providers=['CPUExecutionProvider'], enable_fallback=0)    # which prints and tries the same
+        try: self._session = ort.InferenceSession(self.path, options, **how)
+        except Exception as e:
+            why = (str(e).splitlines() or [''])[0]
+            raise FerError(f'{self.path} is no ONNX model ({why}); export it again') from e
 
     @property
     def session(self):
@@ -108,7 +112,7 @@ class OnnxModel:
         tta:str, # one of `TTA`
         batch_size:int=64, # views at a time; fewer where the input is large
         progress:bool=False, # show a progress bar?
-        output='probabilities', # [n,classes], with the temperature of the file's own views; or 'logits' [n,views,classes]
+        output='probabilities', # [n,classes], with the temperature of the file's own views; 'logits' [n,views,classes]
     )->np.ndarray: # float32
         "What the network says of each crop."
         views, crops = self.views(tta), check_crops(crops, self.contract)
@@ -121,14 +125,15 @@ class OnnxModel:
         with np.errstate(all='ignore'):                       # NaN and infinite ones are found by `check_probabilities`
             logits = self.run(crops, tta, batch_size, progress, 'logits')
             p = np.exp(logits - logits.max(2, keepdims=True))
-            return tempered((p / p.sum(2, keepdims=True)).mean(1), temperature_of(self.contract, tta)).astype(np.float32)
+            p = (p / p.sum(2, keepdims=True)).mean(1)
+            return tempered(p, temperature_of(self.contract, tta)).astype(np.float32)
 
 # %% ../nbs/18_inference.ipynb #81026a44
 def _network(run):
     "The model that a name or file stands for, as an object with `contract` and `probabilities`."
     path = model_file(run)
     onnx = path.with_suffix('.onnx')
-    if shipped_name(run) and onnx.exists() and find_spec('onnxruntime'): path = onnx       # loads and runs faster on a CPU
+    if shipped_name(run) and onnx.exists() and find_spec('onnxruntime'): path = onnx    # loads and runs faster on a CPU
     if path.suffix == '.onnx': return OnnxModel(path)
     from fer_fastai.model import TorchModel
     return TorchModel(path)
@@ -179,7 +184,7 @@ def _scaled(face, scale):
 class Predictor:
     "A trained model: pictures in, emotions with probabilities out. Threads and processes may share one."
     def __init__(self,
-        run=None, # a model that comes with the package ('quick' by default), a run folder, its model.safetensors, or an ONNX file
+        run=None, # a model that comes with the package ('quick' for None), a run folder, a safetensors or ONNX file
         tta:str=None, # views to average: 'none', 'flip', 'turn', 'flip_turn', 'five' or 'ten'; None for what the model was made for
         uncertain:float=.5, # faces whose likeliest emotion has less than this probability are marked
         detector=None, # a `FaceDetector` of your own
@@ -202,12 +207,13 @@ class Predictor:
         progress:bool=False, # show a progress bar?
         tta:str=None, # views to average; None for the predictor's
     )->np.ndarray: # float32 [n,c], rows sum to 1
-        "The probabilities of each class for each crop, after temperature scaling; `FerError` where the model gives none."
+        "The probabilities of each class for each crop, after temperature scaling."
         _count('batch_size', batch_size)
         check_tta(tta or self.tta)
         if not len(crops): return np.zeros((0, len(self.vocab)), dtype=np.float32)
         crops = check_crops(crops, self.contract)
-        return check_probabilities(self.network.probabilities(crops, tta or self.tta, batch_size, progress), len(crops), self.contract, self.name)
+        probs = self.network.probabilities(crops, tta or self.tta, batch_size, progress)
+        return check_probabilities(probs, len(crops), self.contract, self.name)
 
     def faces(self,
         picture, # as for `as_picture`
@@ -251,7 +257,8 @@ class Predictor:
         try: return self.faces(picture, boxes=boxes, **kwargs)
         except MachineError: raise
         except FerError as e: return e
-        except Exception as e: return FerError(f'this picture cannot be read ({type(e).__name__}: {e}); replace or remove it')
+        except Exception as e:
+            return FerError(f'this picture cannot be read ({type(e).__name__}: {e}); replace or remove it')
 
     def _results(self, names, looks, crops):
         probs = iter(self.probabilities([c for found in looks if isinstance(found, list) for _, c in found]).tolist())
@@ -262,8 +269,9 @@ class Predictor:
 
     def _face(self, face, p, crop):
         best = max(range(len(p)), key=p.__getitem__)
-        return FaceEmotion(face and tuple(face[:4]), face and face.score, self.vocab[best], round(p[best], 4), p[best] < self.uncertain,
-                           {v: round(q, 4) for v, q in zip(self.vocab, p)}, crop)
+        box, score = (tuple(face[:4]), face.score) if face else (None, None)
+        probs = {v: round(q, 4) for v, q in zip(self.vocab, p)}
+        return FaceEmotion(box, score, self.vocab[best], round(p[best], 4), p[best] < self.uncertain, probs, crop)
 
     def __call__(self,
         pictures, # a path, bytes, PIL picture, array or tensor; or several of them, mixed as you like

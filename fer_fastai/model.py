@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.hub import get_dir
 from .augment import FaceInput, tta_views
-from .contract import (CHANNELS, CONTRACT, TTA, at_once, check_blank, check_file, check_tta, contract_meta, misfit, model_file,
-                                 read_contract, temperature_of, tempered)
+from .contract import (CHANNELS, CONTRACT, TTA, at_once, check_blank, check_file, check_tta, contract_meta,
+                                 misfit, model_file, read_contract, temperature_of, tempered)
 from .core import FerError, atomic, progress as bar
 from .imagenet import LITE, create_lite
 
@@ -223,12 +223,14 @@ def open_weights(
     check_file(path)
     try:
         with safe_open(path, framework='pt') as f: return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}
-    except Exception as e: raise FerError(f'{path} is no safetensors file ({e}); it was damaged, or holds something else, which is not loaded') from e
+    except Exception as e:
+        raise FerError(f'{path} is no safetensors file ({e}); it was damaged, or is something else, which is not loaded') from e
 
 # %% ../nbs/09_model.ipynb #c10f8223
 def _fill(model, state):
     "Put the weights into a model; `ValueError` where they are no finite floating-point numbers."
-    wrong = [k for k, v in model.state_dict().items() if k in state and state[k].is_floating_point() != v.is_floating_point()]
+    kind = lambda v: v.is_floating_point()
+    wrong = [k for k, v in model.state_dict().items() if k in state and kind(state[k]) != kind(v)]
     if wrong: raise ValueError(f'{wrong[0]} is of {state[wrong[0]].dtype}')
     model.load_state_dict(state)
     wrong = [k for k, v in model.state_dict().items() if not v.isfinite().all()]
@@ -237,12 +239,13 @@ def _fill(model, state):
 def load_model(
     name, # as for `model_file`
 )->tuple: # the model in evaluation mode, and its contract
-    "Build the model that a file describes, with its weights; `FerError` where they don't fit, or don't answer a blank face."
+    "Build the model that a file describes, with its weights; `FerError` where they don't fit or give no probabilities."
     path = model_file(name)
     state, meta = open_weights(path)
     contract = read_contract(meta, path)
     try:
-        model = create_model(contract['arch'], len(contract['vocab']), False, contract['head'], CHANNELS[contract['channels']]).eval()
+        arch, head, channels = (contract[k] for k in ('arch', 'head', 'channels'))
+        model = create_model(arch, len(contract['vocab']), False, head, CHANNELS[channels]).eval()
         _fill(model, state)
     except Exception as e: raise misfit(path, (str(e).splitlines() or [type(e).__name__])[0]) from e
     check_blank(lambda face: predict(model, face_input(contract), face), contract, path)
@@ -265,4 +268,5 @@ class TorchModel:
         progress:bool, # show a progress bar?
     )->np.ndarray: # float32 [n,classes], rows sum to 1
         "Averaged over the views, after temperature scaling."
-        return tempered(predict(self.model, self.prep, crops, tta, batch_size, progress), temperature_of(self.contract, tta)).astype(np.float32)
+        probs = predict(self.model, self.prep, crops, tta, batch_size, progress)
+        return tempered(probs, temperature_of(self.contract, tta)).astype(np.float32)
