@@ -86,7 +86,8 @@ def _is_kind(name, value, kind):
     "Is it of the kind that the field's default has? Whole numbers are floats, too, but true and false are no numbers."
     if name == 'pretrained': return isinstance(value, (bool, str))
     if kind is tuple: return isinstance(value, tuple) and len(value) == 2 and all(_is_kind('', v, float) for v in value)
-    if kind in (int, float): return isinstance(value, {int: Integral, float: Real}[kind]) and not isinstance(value, bool)
+    if kind in (int, float):
+        return isinstance(value, {int: Integral, float: Real}[kind]) and not isinstance(value, bool)
     return isinstance(value, kind)
 
 # %% ../nbs/15_recipes.ipynb #b017a7e1
@@ -95,14 +96,17 @@ def _check(recipe):
     for f in fields(recipe):
         value, kind = getattr(recipe, f.name), type(f.default)
         if not _is_kind(f.name, value, kind):
-            raise FerError(f"the recipe's {f.name} is {value!r}, which is no {'pair of numbers' if kind is tuple else kind.__name__}")
+            raise FerError(f"the recipe's {f.name} is {value!r}, which is no "
+                           f"{'pair of numbers' if kind is tuple else kind.__name__}")
         if f.name in CHOICES and value not in CHOICES[f.name]:
-            raise FerError(f"there is no {f.name} {value!r}; there are {', '.join(str(c) for c in CHOICES[f.name] if c != '')}")
+            raise FerError(f"there is no {f.name} {value!r}; there are "
+                           f"{', '.join(str(c) for c in CHOICES[f.name] if c != '')}")
         interval = RANGES.get(f.name)
         if interval and not all(_within(v, interval) for v in (value if kind is tuple else [value])):
             raise FerError(f"the recipe's {f.name} is {value}; give a number in {interval}")
     if recipe.size > recipe.resize:
-        raise FerError(f"the recipe's size is {recipe.size}, above its resize of {recipe.resize}, from which it is cropped; give a larger resize")
+        raise FerError(f"the recipe's size is {recipe.size}, above its resize of {recipe.resize}, from which it is "
+                       "cropped; give a larger resize")
     if recipe.votes and recipe.sampler == 'smote':
         raise FerError('faces that SMOTE makes have no votes; leave votes or the sampler out')
 
@@ -111,7 +115,8 @@ def recipe_from(
     data:dict, # what `dataclasses.asdict` or JSON gave
 )->Recipe:
     "A Recipe from plain data; `FerError` on a name that no recipe has, or a value that it can't have."
-    if not isinstance(data, dict): raise FerError(f'a recipe is an object of names and values; this is a {type(data).__name__}')
+    if not isinstance(data, dict):
+        raise FerError(f'a recipe is an object of names and values; this is a {type(data).__name__}')
     known = [f.name for f in fields(Recipe)]
     other = [k for k in data if k not in known]
     if other: raise FerError(f"a recipe has no '{other[0]}'; it has {', '.join(known)}")
