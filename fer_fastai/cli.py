@@ -274,7 +274,7 @@ def _compare(args):
         g = g.drop_duplicates('seed')                       # a run and its own record are one
         if len(g) > 1:
             a, f = over_seeds(g.accuracy), over_seeds(g.macro_f1)
-            name = g.run.iloc[0].rpartition('_')[0] or g.run.iloc[0]
+            name = ', '.join(g.run)
             say(f"{printable(name)}: mean of {a['n']} runs {a['mean']:.1%} ± {100 * a['sd']:.1f} points (standard deviation), macro-F1 {f['mean']:.3f} ± {f['sd']:.3f}")
 
 # %% ../nbs/31_cli.ipynb #ab360079
