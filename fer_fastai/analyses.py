@@ -26,7 +26,7 @@ from .training import surroundings
 def model_for(lab, trial):
     "What a trial of a finished model looks at: model, contract, faces with the validation faces that the model has not learned from."
     if trial.name != 'quick': return *load_model(lab.folder(plain_key(trial))), lab.faces
-    return *load_model('quick'), with_validation(lab.plain, RECIPES['quick'].valid_pct)
+    return *load_model(None), with_validation(lab.plain, RECIPES['quick'].valid_pct)
 
 def _tta(lab, trial):
     model, contract, faces = model_for(lab, trial)
@@ -141,7 +141,7 @@ def _agreement(lab, trial):
     "Accuracy on PublicTest by how much the taggers agree."
     at = parts_of(lab.faces)['PublicTest']
     t = vote_table(lab.faces[at])
-    model, contract = load_model('quick')
+    model, contract = load_model(None)
     guesses = {'quick': predict(model, face_input(contract), lab.faces.pixels[at]).argmax(1)}
     guesses |= {n.partition('/')[2]: load_predictions(lab.folder(n))['PublicTest'][0].argmax(1) for n in trial.needs}
     edges, rows = (0, .35, .45, .55, .65, .75, .85, .95, 1.01), []

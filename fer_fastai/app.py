@@ -170,10 +170,11 @@ class Page:
     "The answers of the page, and the model behind it."
     def __init__(self,
         predictor:Predictor,
-        run='quick', # its model's name, for Grad-CAM
+        run=None, # its model, as for `Predictor`, for Grad-CAM
     ):
         self.predictor, self.network, self.uploads = predictor, None, Uploads()
-        self.run = run if model_file(run).suffix == '.safetensors' else None          # an ONNX file has no gradients
+        file = model_file(run)
+        self.run = file if file.suffix == '.safetensors' else None          # an ONNX file has no gradients
 
     def heat(self, faces):
         "Grad-CAM for the named emotion of each face."
@@ -357,7 +358,7 @@ def _many_tab(gr, web):
 
 # %% ../nbs/25_app.ipynb #7dcf6e6e
 def create_app(
-    run='quick', # a model, as for `Predictor`
+    run=None, # a model, as for `Predictor`
     predictor:Predictor=None, # one with other choices
 ): # gradio.Blocks
     "The page as a Gradio app; `launch` starts it."

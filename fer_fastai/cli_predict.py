@@ -42,7 +42,7 @@ def _predict(args):
     within(args, 'batch', 1, 65_536)
     names, how = args.picture[named:], dict(which=args.which, crop=args.crop)
     if '-' not in names and next(pictures_in(names), None) is None: raise FerError(f"{' '.join(names)}: there are no pictures; check the path")
-    predictor = _predictor(args, args.picture[0] if named else 'quick')
+    predictor = _predictor(args, args.picture[0] if named else None)
     if args.csv:
         progress = sys.stdout.isatty()
         total = sum(1 for _ in pictures_in(names)) if progress and '-' not in names else None
@@ -102,7 +102,7 @@ def fer_video(parser):
     "Follow the faces of a film or a webcam and tell their emotions over time."
     add = parser.add_argument
     add('source', metavar='FILE', help='a film, or the number of a webcam (0), which Ctrl-C ends')
-    add('--model', metavar='RUN', default='quick', help=f'{RUN} (default), or an ONNX file')
+    add('--model', metavar='RUN', help=f'{RUN} (default), or an ONNX file')
     add('--out', metavar='FILM', help='write the film with boxes and emotions there (MP4, MOV, MKV or AVI; without sound)')
     add('--csv', metavar='FILE', help='write a row for each face in each frame there')
     add('--png', metavar='FILE', type=drawing, help='draw the timeline of the emotions there')
@@ -145,7 +145,7 @@ def _hub(args):
 def fer_app(parser):
     "Start a web page for the model: pictures, a webcam or many files in, boxes, bars and a table out. It listens to this machine alone, and keeps nothing."
     add = parser.add_argument
-    add('run', metavar='RUN', nargs='?', default='quick', help=f'{RUN} (default), or an ONNX file')
+    add('run', metavar='RUN', nargs='?', help=f'{RUN} (default), or an ONNX file')
     add('--host', default='127.0.0.1', help='0.0.0.0 to be seen from other machines (default: 127.0.0.1)')
     add('--port', type=int, default=7860, metavar='N', help='(default: 7860)')
     add('--allow', metavar='NAME', action='append', default=[], help='a further host name under which people reach the page')

@@ -11,7 +11,7 @@ import contextlib, io, json, logging, platform, tempfile, warnings
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from torch import nn
-from .contract import contract_meta, temperature_of, view_grids
+from .contract import contract_meta, onnx_runtime, temperature_of, view_grids
 from .core import FerError, atomic
 from .data import FaceSet
 from .evaluation import evaluate
@@ -124,7 +124,7 @@ def int8_cost(
 @contextlib.contextmanager
 def _quiet():
     "torch's exporter and ONNX Runtime's quantiser print and log what they do."
-    import onnxruntime
+    onnxruntime = onnx_runtime()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter('ignore')
         before = logging.root.manager.disable

@@ -8,7 +8,7 @@ __all__ = ['model_card', 'push', 'pull']
 # %% ../nbs/22_hub.ipynb #fa75c853
 import json, os, re, shutil, tempfile
 from pathlib import Path
-from .contract import SHIPPED, model_file
+from .contract import model_file, shipped_name
 from .core import FerError, write_json
 from .model import load_model, open_weights
 
@@ -92,7 +92,7 @@ def push(
 def _files(run):
     "The files of a run that are sent."
     folder, model = Path(run), model_file(run)
-    if str(run) in SHIPPED: return {'model.safetensors': model, 'model.onnx': model.with_suffix('.onnx')}
+    if shipped_name(run): return {'model.safetensors': model, 'model.onnx': model.with_suffix('.onnx')}
     if not folder.is_dir(): folder, files = model.parent, {'model.safetensors': model}
     else: files = {f: folder/f for f in FILES if os.path.lexists(folder/f)}
     for f in files.values():

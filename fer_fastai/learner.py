@@ -104,7 +104,7 @@ def _normalise(dls, mean, std):
 
 def _from_faces(dls, name):
     "A model that knows faces, with a new head where the classes are others; the DataLoaders give what it knows."
-    model, contract = load_model('quick' if name == 'fer2013' else name)
+    model, contract = load_model(None if name == 'fer2013' else name)
     ours = _inputs(dls)
     if not ours: raise FerError(f"pretrained='{name}' needs DataLoaders of get_dls or get_dblock, which give the faces in the size that the model knows")
     for f in ours: f.prep = face_input(contract)

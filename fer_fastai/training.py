@@ -180,7 +180,7 @@ def _learner(recipe, faces, world):
 # %% ../nbs/17_training.ipynb #a109b4be
 def _knows(recipe):
     "`FerError` where the model to start from is not what the recipe describes."
-    contract = load_model('quick' if recipe.pretrained == 'fer2013' else recipe.pretrained)[1]
+    contract = load_model(None if recipe.pretrained == 'fer2013' else recipe.pretrained)[1]
     other = [f'{k} {contract[k]}' for k in ('arch', 'head', 'size', 'resize') if contract[k] != getattr(recipe, k)]
     if other:
         raise FerError(f"{recipe.pretrained} has {', '.join(other)}, other than the recipe {recipe.name}; set that in "
