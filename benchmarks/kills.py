@@ -4,7 +4,7 @@
 
 trainings  three epochs on drawn faces, with learning-rate finder, mixup and an average of the weights: `fer_train … --resume`.
            Weights, optimiser state, history, figures and the model's metadata have to be equal, bit for bit; nothing may be left over.
-tables     `fer_predict FOLDER --csv TABLE` over small pictures, one of which is damaged: the same bytes.
+tables     `fer_predict FOLDER --csv TABLE` over small pictures, one of which is damaged: the same bytes, and the same exit code.
 
 The moment is drawn uniformly from the time between the first trace of the work and its end, as the uninterrupted one took it.
 A process that was faster than its kill isn't counted, and tried again.
@@ -129,10 +129,11 @@ def kill_tables(folder, n, rng):
         if not killed(table(pictures, path), lambda: traces(path), moment): faster += 1; continue
         again = table(pictures, path)
         said = again.communicate()[1]
-        same = path.exists() and path.read_bytes() == whole.read_bytes() and again.returncode == code
-        if same: equal += 1
-        else: wrong.append(dict(seconds=moment, code=again.returncode, said=said[-300:]))
-        print(f'table {equal + len(wrong)}/{n}: killed after {moment:.2f} s, {"equal" if same else "differs"}', flush=True)
+        found = [] if path.exists() and path.read_bytes() == whole.read_bytes() else ['rows']
+        if again.returncode != code: found.append(f'exit code {again.returncode}, not {code}')
+        if found: wrong.append(dict(seconds=moment, differs=found, said=said[-300:]))
+        else: equal += 1
+        print(f'table {equal + len(wrong)}/{n}: killed after {moment:.2f} s, {found or "equal"}', flush=True)
     return dict(n=n, equal=equal, pictures=PICTURES, faster_than_the_kill=faster, uninterrupted_seconds=round(seconds, 2), wrong=wrong)
 
 def main():

@@ -12,12 +12,12 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 import numpy as np, pandas as pd, torch, fer_fastai
-from .core import FerError, atomic, contents, write_json, quiet_fastai
+from . import __version__
+from .compare import load_predictions, right_bits
+from .core import FerError, atomic, contents, quiet_fastai, write_json
 with quiet_fastai():
     from fastai.callback.core import Callback, CancelFitException
     from fastai.torch_core import num_distrib, rank_distrib
-from . import __version__
-from .compare import load_predictions, right_bits
 from .data import FaceSet
 from .learner import bare
 from .model import open_weights, save_model, write_weights
