@@ -164,9 +164,6 @@ def _learner(recipe, faces, world):
     cbs = [_distributed().Distributed()] if world > 1 else []
     seed_everything(recipe.seed)
     dls = dls_for(recipe, faces, bs=each)
-    if not len(dls.train):
-        raise FerError(f'{len(dls.train_ds)} faces are fewer than one batch of {recipe.batch_size}; take a smaller '
-                       'batch_size or more faces')
     seed_everything(recipe.seed)
     learn = build_for(recipe, dls)
     x = torch.zeros(2, recipe.channels, recipe.size, recipe.size, device=next(learn.model.parameters()).device)
