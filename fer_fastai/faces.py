@@ -171,6 +171,7 @@ def _new_network(min_score):
     return network
 
 def _free(networks):
+    if not networks: return
     with _silent():
         while networks: networks.pop().close()
 
