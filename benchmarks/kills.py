@@ -7,7 +7,7 @@ trainings  three epochs on drawn faces, with learning-rate finder, mixup and an 
 tables     `fer_predict FOLDER --csv TABLE` over small pictures, one of which is damaged: the same bytes, and the same exit code.
 
 The moment is drawn uniformly from the time between the first trace of the work and its end, as the uninterrupted one took it.
-A process that was faster than its kill isn't counted, and tried again.
+A process that was faster than its kill isn't counted, and tried again. SIGINT ends the trainings, and records those that were done.
 """
 import argparse, json, random, signal, subprocess, sys, tempfile, time
 from collections import Counter
@@ -90,17 +90,19 @@ def kill_trainings(folder, n, rng):
     whole = folder/'whole'
     seconds = timed(training(whole, recipe), (whole/'config.json').exists)
     stages, wrong, faster, after = Counter(), [], 0, []
-    while sum(stages.values()) < n:
-        i, run = sum(stages.values()), folder/f'killed_{sum(stages.values())}_{faster}'
-        moment = rng.uniform(0, seconds)
-        if not killed(training(run, recipe), (run/'config.json').exists, moment): faster += 1; continue
-        at = stage(run)
-        finish(training(run, recipe))
-        found = differences(whole, run)
-        stages[at] += 1
-        after.append(round(moment, 2))
-        if found: wrong.append(dict(stage=at, seconds=moment, differs=found))
-        print(f'training {i + 1}/{n}: killed after {moment:.1f} s ({at}), {"equal" if not found else found}', flush=True)
+    try:
+        while sum(stages.values()) < n:
+            i, run = sum(stages.values()), folder/f'killed_{sum(stages.values())}_{faster}'
+            moment = rng.uniform(0, seconds)
+            if not killed(training(run, recipe), (run/'config.json').exists, moment): faster += 1; continue
+            at = stage(run)
+            finish(training(run, recipe))
+            found = differences(whole, run)
+            stages[at] += 1
+            after.append(round(moment, 2))
+            if found: wrong.append(dict(stage=at, seconds=moment, differs=found))
+            print(f'training {i + 1}/{n}: killed after {moment:.1f} s ({at}), {"equal" if not found else found}', flush=True)
+    except KeyboardInterrupt: n = sum(stages.values())
     return dict(n=n, equal=n - len(wrong), stages=stages, faster_than_the_kill=faster, uninterrupted_seconds=round(seconds, 1), killed_after=after, wrong=wrong)
 
 # --- tables ------------------------------------------------------------------------------------------------------------------
