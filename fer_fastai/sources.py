@@ -7,12 +7,12 @@ __all__ = ['USAGE_WORDS', 'MAX_LINE', 'VOTES', 'PICTURES', 'READ_ALREADY', 'MAX_
            'check_vocab', 'faces_from_csv', 'add_votes', 'faces_from_folder', 'read_faces']
 
 # %% ../nbs/04_sources.ipynb #15a72065
-import contextlib, csv, functools, hashlib, os, re, shutil, warnings, zipfile
+import contextlib, csv, functools, hashlib, os, re, warnings, zipfile
 from pathlib import Path
 import numpy as np, pandas as pd
-from .core import EMOTIONS, USAGES, FerError, NotAPicture, cache_dir, label_code, locked
+from .core import EMOTIONS, USAGES, FerError, NotAPicture, cache_dir, label_code
 from .core import printable, progress as bar, read_picture, scratch, sha256_of
-from .data import FaceSet, load_faces, save_faces
+from .data import FaceSet, cached_faces, load_faces
 from .demo import demo_size, draw_faces, is_demo
 from .faces import FaceDetector, check_choices, cut_faces
 
@@ -406,14 +406,7 @@ def _cached_file(path, vocab, cache, progress, **kwargs):
     read = functools.partial(_from_zip if zipped else faces_from_csv, path, vocab, progress=progress, **kwargs)
     if not cache or 'detector' in kwargs: return read()
     key = hashlib.sha256(repr((sha256_of(path), vocab, sorted(kwargs.items()), 2)).encode()).hexdigest()[:16]
-    kept = cache_dir('faces')/key
-    with contextlib.suppress(FerError): return load_faces(kept)      # not there, or damaged: read it again
-    with locked(cache_dir('locks')/key, wait=True):
-        with contextlib.suppress(FerError): return load_faces(kept)  # another process was first
-        faces = read()
-        shutil.rmtree(kept, ignore_errors=True)
-        save_faces(faces, kept)
-    return faces
+    return cached_faces(cache_dir('faces')/key, read)
 
 # %% ../nbs/04_sources.ipynb #7965a302
 def _by_word(source, vocab, votes, progress):
