@@ -9,8 +9,8 @@ import matplotlib.cbook as cbook, numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
-from fer_fastai.app import create_app, launch
-from fer_fastai.core import read_picture
+from fer_fastai.inference.app import create_app, launch
+from fer_fastai.images import read_picture
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
 chromium = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)

@@ -3,19 +3,20 @@
     python .ci/ship.py runs/quick quick data/fer2013.csv       # a finished run
     python .ci/ship.py quick quick data/fer2013.csv            # the packaged weights again: ONNX files and what is measured
 
-Writes fer_fastai/models/NAME.safetensors, NAME.onnx, NAME_int8.onnx and results/NAME.json (of a run), NAME_shipped.json, NAME_int8.json;
+Writes fer_fastai/weights/NAME.safetensors, NAME.onnx, NAME_int8.onnx and results/NAME.json (of a run), NAME_shipped.json, NAME_int8.json;
 then the model card is made from the records, and goes into the metadata of the three files.
 """
 import argparse, shutil, subprocess, sys, tempfile
 from pathlib import Path
 import onnx
-from fer_fastai.core import FerError, atomic, write_json
-from fer_fastai.evaluation import evaluate
-from fer_fastai.export import to_onnx
-from fer_fastai.inference import Predictor
-from fer_fastai.model import load_model, open_weights, save_model, write_weights
-from fer_fastai.sources import read_faces
-from fer_fastai.training import record
+from fer_fastai.core import FerError
+from fer_fastai.files import atomic, write_json
+from fer_fastai.evaluation.metrics import evaluate
+from fer_fastai.inference.onnx import to_onnx
+from fer_fastai.inference.predictor import Predictor
+from fer_fastai.models.files import load_model, open_weights, save_model, write_weights
+from fer_fastai.data.readers import read_faces
+from fer_fastai.evaluation.runs import record
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +24,7 @@ def measured(path, faces, source, usage='PublicTest'):
     "What `fer_eval --json` writes of a model file."
     predictor, part = Predictor(path), faces.usage(usage)
     figures = evaluate(predictor.probabilities(part.pixels), part.labels, part.vocab)
-    return dict(usage=usage, source=source, fingerprint=part.fingerprint, model=predictor.contract.get('recipe'), tta=predictor.tta, **figures)
+    return dict(usage=usage, source=source, fingerprint=part.fingerprint, model=predictor.spec.get('recipe'), tta=predictor.tta, **figures)
 
 def made_card():
     "The model card, from the records as they are now."
@@ -42,13 +43,13 @@ def with_card(path, card):
 
 def ship(run, name, source, out):
     "The three files and their records; returns the files' names."
-    models, results, faces = out/'fer_fastai/models', out/'results', read_faces(source, progress=sys.stdout.isatty())
+    models, results, faces = out/'fer_fastai/weights', out/'results', read_faces(source, progress=sys.stdout.isatty())
     weights, whole, eight = (models/f'{name}{end}' for end in ('.safetensors', '.onnx', '_int8.onnx'))
-    model, contract = load_model(run)
+    model, spec = load_model(run)
     if (Path(run)/'metrics.json').exists(): record(run, results/f'{name}.json')
-    save_model(model, weights, contract, half=True)
+    save_model(model, weights, spec, half=True)
     to_onnx(weights, whole, faces)
-    ways = dict.fromkeys(('none', contract.get('tta', 'none')))        # the last one is the file's own
+    ways = dict.fromkeys(('none', spec.get('tta', 'none')))        # the last one is the file's own
     write_json(results/f'{name}_int8.json', {tta: to_onnx(weights, eight, faces, int8=True, tta=tta) for tta in ways})
     write_json(results/f'{name}_shipped.json', measured(whole, faces, source))
     return [f.relative_to(out) for f in (weights, whole, eight)]

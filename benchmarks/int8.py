@@ -10,12 +10,14 @@ import argparse, os, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
 import numpy as np, onnx
 from onnxruntime.quantization import QuantType
-from fer_fastai.contract import SHIPPED, view_grids
-from fer_fastai.core import FerError, write_json
-from fer_fastai.export import _calibration, _quantised, _quiet, int8_cost, largest_pair
-from fer_fastai.inference import OnnxModel
-from fer_fastai.sources import read_faces
-from fer_fastai.training import surroundings
+from fer_fastai.models.locate import SHIPPED
+from fer_fastai.data.views import view_grids
+from fer_fastai.core import FerError
+from fer_fastai.files import write_json
+from fer_fastai.inference.onnx import _calibration, _quantised, _quiet, int8_cost, largest_pair
+from fer_fastai.inference.runtime import OnnxModel
+from fer_fastai.data.readers import read_faces
+from fer_fastai.evaluation.runs import surroundings
 
 WAYS = {
     '8-bit weights': dict(reduce_range=False),
@@ -51,7 +53,7 @@ def rows(path, floats, part, n, strict=False):
         speed = dict(faces_per_second=round(len(part) / (time.perf_counter() - start)))
         said[f'{tta}, here'] = speed | int8_cost(floats[tta], eights, part.labels, part.vocab, strict)
     if n and shutil.which('qemu-x86_64'):
-        eights = emulated(path, part.pixels[:n], view_grids(model.contract))
+        eights = emulated(path, part.pixels[:n], view_grids(model.spec))
         said['none, without VNNI'] = int8_cost(floats['none'][:n], eights, part.labels[:n], part.vocab, strict) | dict(instruction_set=WITHOUT_VNNI)
     return said | dict(largest_pair=largest_pair(onnx.load(path)))
 
@@ -67,10 +69,10 @@ def main():
     floats = {tta: OnnxModel(whole).probabilities(part.pixels, tta, 64, False) for tta in ('none', 'ten')}
     try: out = {'as packaged': rows(eight, floats, part, args.emulated, args.check)}
     except FerError as e: sys.exit(str(e))
-    graph, contract = onnx.load(whole), OnnxModel(whole).contract
+    graph, spec = onnx.load(whole), OnnxModel(whole).spec
     with tempfile.TemporaryDirectory() as d:
         for name, how in () if args.check else WAYS.items():
-            with _quiet(): other = _quantised(graph, contract, _calibration(faces), **how)
+            with _quiet(): other = _quantised(graph, spec, _calibration(faces), **how)
             onnx.helper.set_model_props(other, {q.key: q.value for q in graph.metadata_props})
             onnx.save(other, f'{d}/other.onnx')
             out[name] = rows(f'{d}/other.onnx', floats, part, 0 if 'activation_type' in how else args.emulated)      # not emulated: 256 faces took more than 200 s

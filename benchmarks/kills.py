@@ -14,9 +14,9 @@ from collections import Counter
 from pathlib import Path
 import pandas as pd, torch
 from safetensors import safe_open
-from fer_fastai.core import write_json
-from fer_fastai.runs import surroundings
-from fer_fastai.sources import read_faces
+from fer_fastai.files import write_json
+from fer_fastai.evaluation.runs import surroundings
+from fer_fastai.data.readers import read_faces
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]

@@ -15,11 +15,11 @@ from PIL import Image
 
 META = dict(meta=dict(_type='gradio.FileData'))
 PHOTO, IS_FACE, HEAT, FILES = range(4)               # the page's functions, in the order in which create_app makes them
-SERVE = 'import sys; from fer_fastai.app import create_app, launch; launch(create_app(), port=int(sys.argv[1]))'
+SERVE = 'import sys; from fer_fastai.inference.app import create_app, launch; launch(create_app(), port=int(sys.argv[1]))'
 
 def pictures():
     "A portrait, two people, none; as files."
-    from fer_fastai.core import read_picture
+    from fer_fastai.images import read_picture
     with cbook.get_sample_data('grace_hopper.jpg') as f: photo = read_picture(f)
     drawn = dict(one=photo, two=np.concatenate([photo, photo[:, ::-1]], 1), none=np.full((480, 640, 3), 120, np.uint8))
     def jpeg(a):
@@ -57,8 +57,8 @@ def same(a, b):
 
 def expected(files):
     "What one page, asked by nobody else, says of each picture, for each choice."
-    from fer_fastai.app import Page, read_upload
-    from fer_fastai.inference import Predictor
+    from fer_fastai.inference.page import Page, read_upload
+    from fer_fastai.inference.predictor import Predictor
     web = Page(Predictor())
     looks = {k: web.look(read_upload(io.BytesIO(data))) for k, data in files.items()}
     choices = itertools.product(looks, (False, True), (False, True))
@@ -144,8 +144,8 @@ def main():
     parser.add_argument('--people', type=int, default=100)
     parser.add_argument('--out', default=Path(__file__).parents[1]/'results/page_load.json')
     args = parser.parse_args()
-    from fer_fastai.core import write_json
-    from fer_fastai.training import surroundings
+    from fer_fastai.files import write_json
+    from fer_fastai.evaluation.runs import surroundings
     files = pictures()
     want = expected(files)
     with tempfile.TemporaryDirectory() as d, tempfile.TemporaryFile('w+') as log:

@@ -52,7 +52,7 @@ def work(whose, what, how, data):
         version = importlib.metadata.version('fer')
     else:
         from fer_fastai import __version__ as version
-        from fer_fastai.inference import Predictor
+        from fer_fastai.inference.predictor import Predictor
         imported, after = time.perf_counter() - start, memory()
         model = Predictor(**how)
         kind = dict(crop='always' if what == 'found' else 'never', which='largest')
@@ -75,10 +75,11 @@ def main():
     parser.add_argument('--limit', type=int, help='only so many faces, to try it out; nothing is written')
     args = parser.parse_args()
     import numpy as np
-    from fer_fastai.core import progress, write_json
-    from fer_fastai.export import instruction_set
-    from fer_fastai.sources import read_faces
-    from fer_fastai.training import surroundings
+    from fer_fastai.core import progress
+    from fer_fastai.files import write_json
+    from fer_fastai.inference.onnx import instruction_set
+    from fer_fastai.data.readers import read_faces
+    from fer_fastai.evaluation.runs import surroundings
     part = read_faces(args.source, progress=False).usage('PublicTest')
     px, labels = part.pixels[:args.limit], part.labels[:args.limit]
     said = {k: [] for k in TASKS}

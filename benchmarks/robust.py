@@ -18,7 +18,7 @@ def encoded(a, kind='jpeg'):
 
 def threads(px, n=500, k=8):
     import numpy as np
-    from fer_fastai.inference import Predictor
+    from fer_fastai.inference.predictor import Predictor
     rng, bad = np.random.default_rng(0), [None, b'', b'hello', 'none.jpg', np.zeros((0, 0, 3)), np.full((48, 48), np.nan), np.zeros((1, 1)), 7]
     def good(i):
         a = enlarged(px[i])
@@ -40,7 +40,7 @@ def threads(px, n=500, k=8):
     return dict(threads=k, pictures=k * n, statuses=Counter(r.status for g in got for r in g), lost=lost, other_than_one_thread=off, largest_difference_of_a_probability=most, pictures_per_second=round(k * n / seconds))
 
 def stream(px, n=20_000):
-    from fer_fastai.inference import Predictor
+    from fer_fastai.inference.predictor import Predictor
     files = [encoded(enlarged(p)) for p in px[:1000]]
     start, first, most, counts = time.perf_counter(), None, 0, Counter()
     for i, r in enumerate(Predictor(tta='none').stream((files[i % 1000] if i % 50 else b'damaged' for i in range(n)), crop='always'), 1):
@@ -77,7 +77,7 @@ def damaged(files, rng):
 
 def fuzz(px, n=2_000):
     import numpy as np
-    from fer_fastai.inference import Predictor
+    from fer_fastai.inference.predictor import Predictor
     rng = np.random.default_rng(0)
     photo = np.full((300, 400, 3), 120, dtype=np.uint8); photo[50:242, 100:292] = enlarged(px[0])[..., None]
     files = {k: encoded(photo, k) for k in ('jpeg', 'png', 'bmp', 'gif', 'tiff', 'webp')}
@@ -98,10 +98,10 @@ def main():
     parser.add_argument('source', help='FER2013, as for fer_train')
     parser.add_argument('--only', choices=('threads', 'stream', 'fuzz'), help=argparse.SUPPRESS)      # the process of one part
     args = parser.parse_args()
-    from fer_fastai.sources import read_faces
+    from fer_fastai.data.readers import read_faces
     if args.only: return print(json.dumps(globals()[args.only](read_faces(args.source, progress=False).usage('PublicTest').pixels)))
-    from fer_fastai.core import write_json
-    from fer_fastai.training import surroundings
+    from fer_fastai.files import write_json
+    from fer_fastai.evaluation.runs import surroundings
     said = {}
     for part in ('threads', 'stream', 'fuzz'):
         run = subprocess.run([sys.executable, __file__, args.source, '--only', part], capture_output=True, text=True)

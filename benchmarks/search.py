@@ -11,19 +11,22 @@ import argparse, json, time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from fer_fastai.core import seed_everything, write_json
+from fer_fastai.core import seed_everything
+from fer_fastai.files import write_json
 from fastai.callback.core import Callback, CancelValidException
 from fastai.callback.mixup import MixUp
 from fer_fastai import model
-from fer_fastai.augment import FaceInput
-from fer_fastai.data import with_validation
-from fer_fastai.evaluation import evaluate
-from fer_fastai.experiments import planned
-from fer_fastai.learner import EMA, OneCycle
-from fer_fastai.model import face_net, predict
-from fer_fastai.recipes import Recipe
-from fer_fastai.sources import read_faces
-from fer_fastai.training import build_for, dls_for, surroundings
+from fer_fastai.data.augment import FaceInput
+from fer_fastai.data.splits import with_validation
+from fer_fastai.evaluation.metrics import evaluate
+from fer_fastai.studies.runner import planned
+from fer_fastai.training.callbacks import EMA, OneCycle
+from fer_fastai.models.architectures import face_net
+from fer_fastai.models.forward import predict
+from fer_fastai.training.recipes import Recipe
+from fer_fastai.data.readers import read_faces
+from fer_fastai.training.setup import build_for, dls_for
+from fer_fastai.evaluation.runs import surroundings
 
 ROOT = Path(__file__).parents[1]
 NETS = dict(

@@ -13,7 +13,8 @@ The faces are drawn ones: what they show makes no difference to the speed. Ratio
 import argparse, gc, json, os, resource, shutil, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 import numpy as np, pandas as pd
-from fer_fastai.core import progress, save_figure, seed_everything, write_json
+from fer_fastai.core import progress, seed_everything
+from fer_fastai.files import save_figure, write_json
 import torch, torchvision
 from fastai.callback.core import Callback, CancelFitException
 from fastai.data.block import CategoryBlock, DataBlock
@@ -21,12 +22,14 @@ from fastai.data.transforms import IndexSplitter, Normalize
 from fastai.vision.augment import RandomCrop, Resize, aug_transforms
 from fastai.vision.core import PILImage, imagenet_stats
 from fastai.vision.data import ImageBlock
-from fer_fastai.augment import FaceInput, random_views
-from fer_fastai.data import FaceSet, load_faces, near_pairs, save_faces
-from fer_fastai.dataloaders import FaceRows, get_dls
+from fer_fastai.data.augment import FaceInput, random_views
+from fer_fastai.data.faceset import FaceSet, load_faces, save_faces
+from fer_fastai.data.splits import near_pairs
+from fer_fastai.data.batches import FaceRows
+from fer_fastai.data.dataloaders import get_dls
 from fer_fastai.learner import build_learner, fast_callbacks
-from fer_fastai.sources import read_faces
-from fer_fastai.training import surroundings
+from fer_fastai.data.readers import read_faces
+from fer_fastai.evaluation.runs import surroundings
 from PIL import Image
 from torchvision import transforms as T
 
