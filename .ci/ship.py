@@ -16,7 +16,7 @@ from fer_fastai.inference.onnx import to_onnx
 from fer_fastai.inference.predictor import Predictor
 from fer_fastai.models.files import load_model, open_weights, save_model, write_weights
 from fer_fastai.data.readers import read_faces
-from fer_fastai.evaluation.runs import record
+from fer_fastai.evaluation.records import record
 
 ROOT = Path(__file__).parents[1]
 

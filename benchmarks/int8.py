@@ -17,7 +17,7 @@ from fer_fastai.files import write_json
 from fer_fastai.inference.onnx import _calibration, _quantised, _quiet, int8_cost, largest_pair
 from fer_fastai.inference.runtime import OnnxModel
 from fer_fastai.data.readers import read_faces
-from fer_fastai.evaluation.runs import surroundings
+from fer_fastai.evaluation.records import surroundings
 
 WAYS = {
     '8-bit weights': dict(reduce_range=False),

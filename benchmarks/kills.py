@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd, torch
 from safetensors import safe_open
 from fer_fastai.files import write_json
-from fer_fastai.evaluation.runs import surroundings
+from fer_fastai.evaluation.records import surroundings
 from fer_fastai.data.readers import read_faces
 from PIL import Image
 

@@ -145,7 +145,7 @@ def main():
     parser.add_argument('--out', default=Path(__file__).parents[1]/'results/page_load.json')
     args = parser.parse_args()
     from fer_fastai.files import write_json
-    from fer_fastai.evaluation.runs import surroundings
+    from fer_fastai.evaluation.records import surroundings
     files = pictures()
     want = expected(files)
     with tempfile.TemporaryDirectory() as d, tempfile.TemporaryFile('w+') as log:

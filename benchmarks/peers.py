@@ -79,7 +79,7 @@ def main():
     from fer_fastai.files import write_json
     from fer_fastai.inference.onnx import instruction_set
     from fer_fastai.data.readers import read_faces
-    from fer_fastai.evaluation.runs import surroundings
+    from fer_fastai.evaluation.records import surroundings
     part = read_faces(args.source, progress=False).usage('PublicTest')
     px, labels = part.pixels[:args.limit], part.labels[:args.limit]
     said = {k: [] for k in TASKS}

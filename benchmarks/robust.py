@@ -101,7 +101,7 @@ def main():
     from fer_fastai.data.readers import read_faces
     if args.only: return print(json.dumps(globals()[args.only](read_faces(args.source, progress=False).usage('PublicTest').pixels)))
     from fer_fastai.files import write_json
-    from fer_fastai.evaluation.runs import surroundings
+    from fer_fastai.evaluation.records import surroundings
     said = {}
     for part in ('threads', 'stream', 'fuzz'):
         run = subprocess.run([sys.executable, __file__, args.source, '--only', part], capture_output=True, text=True)

@@ -26,7 +26,7 @@ from fer_fastai.models.forward import predict
 from fer_fastai.training.recipes import Recipe
 from fer_fastai.data.readers import read_faces
 from fer_fastai.training.setup import build_for, dls_for
-from fer_fastai.evaluation.runs import surroundings
+from fer_fastai.evaluation.records import surroundings
 
 ROOT = Path(__file__).parents[1]
 NETS = dict(

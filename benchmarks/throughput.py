@@ -29,7 +29,7 @@ from fer_fastai.data.batches import FaceRows
 from fer_fastai.data.dataloaders import get_dls
 from fer_fastai.learner import build_learner, fast_callbacks
 from fer_fastai.data.readers import read_faces
-from fer_fastai.evaluation.runs import surroundings
+from fer_fastai.evaluation.records import surroundings
 from PIL import Image
 from torchvision import transforms as T
 

@@ -65,7 +65,7 @@ def _recipe(args):
 # %% ../../nbs/cli/01_train.ipynb #58929e83
 def _train(args):
     from fer_fastai.evaluation.metrics import metrics_text
-    from fer_fastai.evaluation.runs import record; from fer_fastai.training.train import train
+    from fer_fastai.evaluation.records import record; from fer_fastai.training.train import train
     from fastai.torch_core import rank_distrib
     recipe, lead = _recipe(args), not rank_distrib()       # of several processes, the first one speaks
     if recipe and lead: say(f'recipe {recipe.name}: {recipe.why}')

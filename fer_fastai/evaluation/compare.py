@@ -10,16 +10,17 @@ import hashlib, json
 from pathlib import Path
 import numpy as np, pandas as pd
 from ..core import FerError
+from ..runs import Run
 from .statistics import bootstrap, holm, mcnemar, wilson
-from .runs import bits_right, load_predictions
+from .records import bits_right
 
 # %% ../../nbs/evaluation/05_compare.ipynb #e7a9ca91
 def _record(run):
     "What a run folder or a record says, as far as a comparison needs it."
     path = Path(run)
     try:
-        said = json.loads((path/'metrics.json' if path.is_dir() else path).read_text(encoding='utf-8'))
-        if path.is_dir(): said |= json.loads((path/'config.json').read_text(encoding='utf-8'))
+        said = json.loads((Run(path).path('metrics') if path.is_dir() else path).read_text(encoding='utf-8'))
+        if path.is_dir(): said |= json.loads(Run(path).path('config').read_text(encoding='utf-8'))
     except (OSError, ValueError, TypeError, RecursionError) as e:
         raise FerError(f'{run} is neither a finished run folder nor a record ({e}); name one of them') from e
     if not isinstance(said, dict) or not isinstance(said.get('figures'), dict):
@@ -65,7 +66,7 @@ def load_run(
 # %% ../../nbs/evaluation/05_compare.ipynb #a1cba741
 def _kept(folder, part):
     "Targets and guesses that a run folder kept."
-    kept = load_predictions(folder)
+    kept = Run(folder).predictions
     if part not in kept: raise FerError(f"{folder} kept no predictions of {part}; it has those of {', '.join(kept)}")
     probs, targets = kept[part]
     guess = probs.argmax(1)

@@ -10,6 +10,7 @@ import json, os, re, shutil, tempfile
 from pathlib import Path
 from ..core import FerError
 from ..files import write_json
+from ..runs import Run
 from ..models.locate import model_file, shipped_name
 from ..models.files import load_model, open_weights
 
@@ -54,7 +55,8 @@ def model_card(
     if card: return head + card
     lines = [f"# {spec.get('recipe') or folder.name}", '', f"Emotions in pictures of faces: {', '.join(spec['vocab'])}. Network {spec['arch']}, input {spec['size']}×{spec['size']} ({spec['channels']}), "
              f"trained with fer_fastai on data with the fingerprint {spec['data']}.", '', '```python', 'from fer_fastai.inference.hub import pull', 'from fer_fastai.inference.predictor import Predictor', '', "Predictor(pull('this/repository'))('photo.jpg')", '```', '']
-    if (folder/'metrics.json').is_file(): lines += _figures(folder/'metrics.json')
+    metrics = Run(folder).path('metrics')
+    if metrics.is_file(): lines += _figures(metrics)
     else: lines += ['No figures were recorded.']
     return head + '\n'.join([*lines, '', 'A prediction names the expression that annotators would see in a face. It is not what a person feels. Don\'t decide about anybody with it.', ''])
 
@@ -112,6 +114,6 @@ def pull(
     hub = _hub()
     try: folder = Path(hub.snapshot_download(repo, revision=revision, token=token, endpoint=endpoint, allow_patterns=list(FILES)))
     except Exception as e: raise _failed('fetched', repo, e) from e
-    if not (folder/'model.safetensors').is_file(): raise FerError(f'{repo} holds no model.safetensors; name a repository that fer_hub push made')
+    if not Run(folder).path('model').is_file(): raise FerError(f'{repo} holds no model.safetensors; name a repository that fer_hub push made')
     load_model(folder)
     return folder

@@ -17,7 +17,7 @@ from ..models.files import load_model
 from ..evaluation.statistics import wilson
 from ..evaluation.calibration import best_temperature, calibration_error, reliability, risk_coverage
 from ..evaluation.metrics import evaluate
-from ..evaluation.runs import load_predictions, right_bits, surroundings
+from ..evaluation.records import right_bits, surroundings
 from ..evaluation.ensembles import best_weights, greedy, weighted
 from ..evaluation.explain import flat_map, grad_cam, top_losses
 from ..training.recipes import RECIPES
@@ -25,6 +25,7 @@ from .runner import Trial, family, parts_of
 from .baselines import LEFT_EYE, RIGHT_EYE, landmarks
 from .label_noise import folds, label_issues, without_fold
 from .trainings import BACKBONES, classified, gradients, plain_key
+from ..runs import Run
 
 # %% ../../nbs/studies/04_analyses.ipynb #d06c23b8
 def model_for(lab, trial):
@@ -69,8 +70,8 @@ MEMBERS = ('seeds', 'imbalance', 'snapshots', 'backbones', 'comparators')
 
 def _ensembles(lab, trial):
     "Averages in a fixed order, and one chosen greedily on validation from all that is there."
-    keys = sorted(f'{f}/{p.stem}' for f in MEMBERS for p in (lab.out/f).glob('*.json') if (lab.out/f/p.stem/'predictions.safetensors').exists())
-    kept = {k: load_predictions(lab.folder(k)) for k in keys}
+    keys = sorted(f'{f}/{p.stem}' for f in MEMBERS for p in (lab.out/f).glob('*.json') if Run(lab.out/f/p.stem).has('predictions'))
+    kept = {k: Run(lab.folder(k)).predictions for k in keys}
     same = kept['seeds/plain_0']
     kept = {k: v for k, v in kept.items() if all(p in v and len(v[p][1]) == len(same[p][1]) and (v[p][1] == same[p][1]).all() for p in ('validation', 'PublicTest'))}
     probs = {p: {k: v[p][0] for k, v in kept.items()} for p in ('validation', 'PublicTest')}
@@ -128,7 +129,7 @@ def _noise(lab, trial):
     "Flags from the three models that have not seen each face, against the votes."
     fold = folds(lab.faces, FOLDS, trial.seed)
     probs = np.zeros((len(lab.faces), len(lab.faces.vocab)))
-    for i in range(FOLDS): probs[fold == i] = load_predictions(lab.folder(f'noise/fold{i}_{trial.seed}'))['Fold'][0]
+    for i in range(FOLDS): probs[fold == i] = Run(lab.folder(f'noise/fold{i}_{trial.seed}')).predictions['Fold'][0]
     at = np.flatnonzero((fold >= 0) & vote_table(lab.faces).choice.notna().to_numpy())
     faces, p = lab.faces[at], probs[at]
     truth, issues = outvoted(faces), label_issues(faces.labels, p)
@@ -151,7 +152,7 @@ def _agreement(lab, trial):
     t = vote_table(lab.faces[at])
     model, spec = load_model(None)
     guesses = {'quick': predict(model, face_input(spec), lab.faces.pixels[at]).argmax(1)}
-    guesses |= {n.partition('/')[2]: load_predictions(lab.folder(n))['PublicTest'][0].argmax(1) for n in trial.needs}
+    guesses |= {n.partition('/')[2]: Run(lab.folder(n)).predictions['PublicTest'][0].argmax(1) for n in trial.needs}
     edges, rows = (0, .35, .45, .55, .65, .75, .85, .95, 1.01), []
     for a, b in zip(edges, edges[1:]):
         i = ((t.share >= a) & (t.share < b)).to_numpy()

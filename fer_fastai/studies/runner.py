@@ -16,12 +16,13 @@ from ..core import Busy, FerError, quiet_fastai, seed_everything
 with quiet_fastai():
     from fastai.callback.core import Callback, CancelFitException
 from ..files import atomic, locked, write_json
+from ..runs import Run
 from ..data.faceset import FaceSet
 from ..data.splits import with_validation
 from ..models.spec import tempered
 from ..evaluation.calibration import best_temperature
 from ..evaluation.metrics import judge, test_parts
-from ..evaluation.runs import recorded, right_bits, save_predictions, surroundings
+from ..evaluation.records import recorded, right_bits, surroundings
 from ..training.recipes import Recipe
 from ..training.setup import build_for, dls_for
 from ..training.train import train
@@ -206,7 +207,7 @@ def measure_trial(lab, trial, probs, faces=None, **more):
     probs = {k: tempered(p, temperature) for k, p in probs.items()}
     figures, copies = judge(faces, parts, probs)
     lab.folder(trial.key).mkdir(parents=True, exist_ok=True)
-    save_predictions(lab.folder(trial.key), {k: (probs[k], faces.labels[at]) for k, at in parts.items()}, faces.vocab)
+    Run(lab.folder(trial.key)).save_predictions({k: (probs[k], faces.labels[at]) for k, at in parts.items()}, faces.vocab)
     lab.write(trial, dict(data=dict(source=lab.source, fingerprint=faces.fingerprint), figures=figures, also_in_training=copies, temperature=temperature,
                           right={k: right_bits(probs[k], faces.labels[at]) for k, at in parts.items()}) | more | surroundings())
 

@@ -7,13 +7,12 @@ __all__ = ['save_checkpoint', 'load_checkpoint', 'RunKeeper']
 
 # %% ../../nbs/training/03_checkpoints.ipynb #d36be643
 import json, time
-from pathlib import Path
-import numpy as np, pandas as pd, torch
+import numpy as np, torch
 from ..core import FerError, quiet_fastai
 with quiet_fastai():
     from fastai.callback.core import Callback, CancelFitException
     from fastai.torch_core import num_distrib, rank_distrib
-from ..files import atomic
+from ..runs import Run
 from ..models.files import open_weights, save_model, write_weights
 from .callbacks import bare
 
@@ -62,7 +61,7 @@ class RunKeeper(Callback):
     "Keeps history, checkpoints and the best weights in the run folder; stops early."
     order, remove_on_fetch, _only_train_loop = 61, True, True
     def __init__(self, run, recipe, spec, history=(), say=print):
-        self.run_dir, self.recipe, self.spec = Path(run), recipe, spec
+        self.folder, self.recipe, self.spec = Run(run), recipe, spec
         self.history, self.say = list(history), say
     def best(self): return max(range(len(self.history)), key=lambda i: self.history[i]['valid_accuracy'], default=-1)
     def before_epoch(self): self.start = time.time()
@@ -92,7 +91,7 @@ class RunKeeper(Callback):
     def keep(self):
         if self.best() == len(self.history) - 1:
             model = self.learn.ema.average.module if hasattr(self.learn, 'ema') else bare(self.model)
-            save_model(model, self.run_dir/'model.safetensors', self.spec | dict(epoch=self.history[-1]['epoch']))
-        with atomic(self.run_dir/'history.csv') as f: pd.DataFrame(self.history).to_csv(f, index=False)
-        save_checkpoint(self.learn, self.run_dir/'last.safetensors', history=self.history)
+            save_model(model, self.folder.path('model'), self.spec | dict(epoch=self.history[-1]['epoch']))
+        self.folder.save_history(self.history)
+        save_checkpoint(self.learn, self.folder.path('checkpoint'), history=self.history)
     def stop_now(self): return 0 < self.recipe.patience <= len(self.history) - 1 - self.best()

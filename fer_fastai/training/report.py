@@ -6,11 +6,10 @@
 __all__ = ['STYLE', 'SECTIONS', 'write_page']
 
 # %% ../../nbs/training/05_report.ipynb #da6b5a6e
-import base64, html, json, re
+import base64, html, re
 from pathlib import Path
-import pandas as pd
-from ..core import FerError
 from ..files import atomic
+from ..runs import Run
 
 # %% ../../nbs/training/05_report.ipynb #75fbf76f
 STYLE = '''body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
@@ -38,10 +37,9 @@ def write_page(
     run, # a run folder with config.json, metrics.json, history.csv and pictures
 )->Path: # the page
     "Write index.html, with the pictures inside it."
-    run = Path(run)
-    try: config, result = (json.loads((run/f).read_text(encoding='utf-8')) for f in ('config.json', 'metrics.json'))
-    except (OSError, ValueError) as e: raise FerError(f'{run} is not a finished run ({e}); train it to its end first') from e
-    history, data, chosen = pd.read_csv(run/'history.csv'), config['data'], result['chosen']
+    run = Run(run)
+    config, result, history = run.config, run.metrics, run.history
+    data, chosen = config['data'], result['chosen']
     source = data['source'] or 'faces'
     overall, per_class = _figures(result['figures'])
     body = [f"<h1>{html.escape(config['recipe']['name'])} on {html.escape(source)}</h1>",
@@ -51,14 +49,14 @@ def write_page(
     leaks = [f'{n} of the {k} pictures' for k, n in result['also_in_training'].items() if n]
     if leaks: body.append(f"<p class=note>{' and '.join(leaks)} are, byte for byte, in Training too; <code>fer_clean</code> takes those out of Training.</p>")
     for kind, title in SECTIONS.items():
-        for p in sorted(run.glob(f'{kind}*.png'), key=lambda p: 'validation' in p.name):
+        for p in sorted(run.folder.glob(f'{kind}*.png'), key=lambda p: 'validation' in p.name):
             name = p.stem.partition('_')[2] if kind in ('confusion', 'mistakes') else ''
             body.append(f"<h2>{title}{', ' + html.escape(name) if name else ''}</h2><img alt='{title}' src='data:image/png;base64,{base64.b64encode(p.read_bytes()).decode()}'>")
     body.append(per_class)
     body.append('<details><summary>History</summary>' + _table(history.round(4).to_numpy().tolist(), history.columns) + '</details>')
     for title, d in (('Recipe', config['recipe']), ('Data', {k: v for k, v in data.items() if k != 'counts'}), ('Made with', config['versions'] | config['hardware'])):
         body.append(f'<details><summary>{title}</summary>' + _table(d.items(), ['', '']) + '</details>')
-    with atomic(run/'index.html') as f:
+    with atomic(run.path('page')) as f:
         f.write_text("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>"
                      f"<title>{html.escape(config['recipe']['name'])}</title><style>{STYLE}</style>{''.join(body)}</html>\n", encoding='utf-8')
-    return run/'index.html'
+    return run.path('page')

@@ -6,14 +6,15 @@
 __all__ = ['digests', 'begin_run', 'take_up']
 
 # %% ../../nbs/training/04_resume.ipynb #5f46742f
-import hashlib, json, re, shutil
+import hashlib, json
 from dataclasses import asdict
 from pathlib import Path
 import numpy as np
 from ..core import FerError
-from ..files import atomic, contents, write_json
+from ..files import atomic, contents
+from ..runs import Run
 from ..data.faceset import FaceSet
-from ..evaluation.runs import run_json, surroundings
+from ..evaluation.records import surroundings
 from .recipes import Recipe, recipe_from
 
 # %% ../../nbs/training/04_resume.ipynb #996d50e3
@@ -44,7 +45,7 @@ def begin_run(
         source=str(source), fingerprint=faces.fingerprint, **digests(faces, recipe.votes > 0), faces=len(faces),
         vocab=list(faces.vocab), counts=faces.counts().to_dict(), skipped=len(faces.skipped))
     with atomic(out, folder=True) as d:
-        write_json(d/'config.json', dict(recipe=asdict(recipe), data=data, **surroundings()))
+        Run(d).save('config', dict(recipe=asdict(recipe), data=data, **surroundings()))
 
 # %% ../../nbs/training/04_resume.ipynb #9b4ea940
 def _same_data(data, faces, votes, out):
@@ -67,14 +68,6 @@ def _changed(config):
     was, now = flat(config), flat(surroundings())
     return ', '.join(f'{k} {was.get(k)} (now {v})' for k, v in now.items() if was.get(k) != v)
 
-# %% ../../nbs/training/04_resume.ipynb #3385d352
-LEFT = re.compile(r'\.(.+\.(safetensors|json|csv|png|html)|lr_find)\.[a-z0-9_]{8}')
-
-def _sweep(out):
-    "Remove what a killed process left half-written in a run folder; for the one that holds its lock."
-    for p in Path(out).iterdir():
-        if LEFT.fullmatch(p.name) and p.is_dir() and not p.is_symlink(): shutil.rmtree(p, ignore_errors=True)
-
 # %% ../../nbs/training/04_resume.ipynb #14943ce4
 def take_up(
     faces:FaceSet, # those that it was begun with
@@ -83,7 +76,7 @@ def take_up(
     say=print, # takes the line on what has changed; None in all processes but the first one
 )->Recipe: # of the run
     "Check that a run can go on with these faces; its left-overs are removed."
-    config = run_json(out, 'config')
+    config = Run(out).config
     was = recipe_from(config['recipe'])
     if recipe and not recipe.lr and 'lr_suggested' in config:
         recipe = recipe.but(lr=was.lr)       # the finder has been asked
@@ -94,5 +87,5 @@ def take_up(
     if say:
         changed = _changed(config)
         if changed: say(f"{out} was begun with {changed}: the weights may differ a little from an uninterrupted run's")
-        _sweep(out)
+        Run(out).sweep()
     return was

@@ -15,7 +15,8 @@ from ..core import FerError, quiet_fastai, seed_everything
 with quiet_fastai():
     from fastai.callback.mixup import MixUp
     from fastai.torch_core import distrib_barrier, num_distrib, rank_distrib
-from ..files import contents, locked, save_figure, write_json
+from ..files import contents, locked, save_figure
+from ..runs import Run
 from ..data.faceset import FaceSet
 from ..data.votes import vote_shares
 from ..data.augment import FaceInput
@@ -25,7 +26,6 @@ from ..models.files import load_model, open_weights, save_model
 from ..evaluation.calibration import best_temperature, calibration_error
 from ..evaluation.metrics import evaluate, judge, test_parts
 from ..evaluation.plots import plot_confusion, plot_curves, plot_mistakes
-from ..evaluation.runs import run_json, save_predictions
 from .recipes import RECIPES, Recipe, recipe_from
 from .callbacks import EMA, EpochSeed, OneCycle, VoteLabels
 from .checkpoints import RunKeeper, load_checkpoint
@@ -53,7 +53,7 @@ def _train(faces, recipe, out, resume, source, progress, say):
     lead, world = not rank_distrib(), max(1, num_distrib())
     resume = resume and out.exists() and (not out.is_dir() or bool(contents(out)))     # an empty folder is a start
     recipe = take_up(faces, recipe, out, say if lead else None) if resume else recipe or RECIPES['paper']
-    if resume and (out/'metrics.json').exists(): return _finished(out, lead)
+    if resume and Run(out).has('metrics'): return _finished(out, lead)
     if recipe.votes: vote_shares(faces)                           # complains where there are none
     if isinstance(recipe.pretrained, str): _knows(recipe)
     spec = _contract(recipe, faces, out)
@@ -70,8 +70,8 @@ def _train(faces, recipe, out, resume, source, progress, say):
 # %% ../../nbs/training/08_train.ipynb #06ff4d6f
 def _finished(out, lead):
     "The figures of a run that is at its end; its page is made where that is missing."
-    result = run_json(out, 'metrics')
-    if lead and not (out/'index.html').exists(): write_page(out)
+    result = Run(out).metrics
+    if lead and not Run(out).has('page'): write_page(out)
     return result
 
 def _contract(recipe, faces, out):
@@ -81,7 +81,7 @@ def _contract(recipe, faces, out):
     spec = dict(
         vocab=list(faces.vocab), arch=recipe.arch, head=recipe.head, crop=faces.pixels.shape[1], size=recipe.size,
         resize=recipe.resize, channels=channels, mean=list(mean), std=list(std), data=faces.fingerprint, recipe=recipe.name)
-    read_spec(spec_meta(spec), out/'model.safetensors')
+    read_spec(spec_meta(spec), Run(out).path('model'))
     return spec
 
 # %% ../../nbs/training/08_train.ipynb #058c1557
@@ -125,9 +125,9 @@ def _find(learn, recipe, out):
     "Run the finder; its suggestion goes into config.json, and into the recipe where that left the rate open."
     seed_everything(recipe.seed)
     suggested = find_lr(learn, out)
-    config = run_json(out, 'config')
+    config = Run(out).config
     if not recipe.lr: recipe = recipe.but(lr=suggested)
-    write_json(out/'config.json', config | dict(recipe=asdict(recipe), lr_suggested=suggested))
+    Run(out).save('config', config | dict(recipe=asdict(recipe), lr_suggested=suggested))
 
 # %% ../../nbs/training/08_train.ipynb #a88b593b
 def _fit(learn, recipe, out, faces, spec, say, cbs):
@@ -135,12 +135,12 @@ def _fit(learn, recipe, out, faces, spec, say, cbs):
     history = []
     learn.model.to(learn.dls.device)
     ema = EMA(learn.model, recipe.ema) if recipe.ema else None
-    if (out/'last.safetensors').exists(): history = load_checkpoint(learn, out/'last.safetensors', ema)['history']
+    if Run(out).has('checkpoint'): history = load_checkpoint(learn, Run(out).path('checkpoint'), ema)['history']
     elif recipe.lr_find or not recipe.lr:
         if not rank_distrib():
             with _distributed().alone() if cbs else contextlib.nullcontext(): _find(learn, recipe, out)
         distrib_barrier()
-        recipe = recipe_from(run_json(out, 'config')['recipe'])
+        recipe = recipe_from(Run(out).config['recipe'])
     keeper, done = RunKeeper(out, recipe, spec, history, say), len(history)
     if done < recipe.epochs and not keeper.stop_now():
         shape = recipe.pct_start, recipe.div, recipe.div_final, recipe.momentum
@@ -154,7 +154,7 @@ def _fit(learn, recipe, out, faces, spec, say, cbs):
 # %% ../../nbs/training/08_train.ipynb #33cdff8b
 def _report(learn, recipe, out, faces, history, progress):
     "Evaluate the best weights, write metrics.json, pictures and the page."
-    state, meta = open_weights(out/'model.safetensors')
+    state, meta = open_weights(Run(out).path('model'))
     learn.model.load_state_dict(state)
     model, spec = learn.model.eval(), json.loads(meta['contract'])
     prep = FaceInput(recipe.size, recipe.resize, *recipe.stats)
@@ -165,7 +165,7 @@ def _report(learn, recipe, out, faces, history, progress):
     temperatures, probs = _calibrated(views, truth, recipe.tta)
     temperature = temperatures[recipe.tta]
     spec |= dict(temperature=temperature, temperatures=temperatures, tta=recipe.tta)
-    save_model(model, out/'model.safetensors', spec)
+    save_model(model, Run(out).path('model'), spec)
     figures, copies = judge(faces, parts, probs[recipe.tta])
     if recipe.tta != 'none':
         one = probs['none']
@@ -177,7 +177,7 @@ def _report(learn, recipe, out, faces, history, progress):
         temperature=temperature, temperatures=temperatures, calibration_error_before=calibration_error(views['validation'].mean(0), truth))
     seconds = round(sum(h['seconds'] for h in history), 1)
     result = dict(figures=figures, chosen=chosen, tta=recipe.tta, also_in_training=copies, seconds=seconds)
-    write_json(out/'metrics.json', result)
+    Run(out).save('metrics', result)
     write_page(out)
     return result
 
@@ -194,8 +194,8 @@ def _calibrated(views, truth, tta):
 def _draw(out, faces, parts, probs, figures, history):
     "The pictures of a run, and its predictions."
     for name, at in parts.items():
-        save_figure(plot_confusion(figures[name], name), out/f'confusion_{name}.png')
+        save_figure(plot_confusion(figures[name], name), Run(out).picture('confusion', name))
         mistakes = plot_mistakes(faces.pixels[at], probs[name], faces.labels[at], faces.vocab, title=name)
-        save_figure(mistakes, out/f'mistakes_{name}.png')
-    save_predictions(out, {name: (probs[name], faces.labels[at]) for name, at in parts.items()}, faces.vocab)
-    save_figure(plot_curves(history), out/'curves.png')
+        save_figure(mistakes, Run(out).picture('mistakes', name))
+    Run(out).save_predictions({name: (probs[name], faces.labels[at]) for name, at in parts.items()}, faces.vocab)
+    save_figure(plot_curves(history), Run(out).picture('curves'))
