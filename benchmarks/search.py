@@ -15,7 +15,7 @@ from fer_fastai.core import seed_everything
 from fer_fastai.files import write_json
 from fastai.callback.core import Callback, CancelValidException
 from fastai.callback.mixup import MixUp
-from fer_fastai import model
+from fer_fastai.models import architectures
 from fer_fastai.data.augment import FaceInput
 from fer_fastai.data.splits import with_validation
 from fer_fastai.evaluation.metrics import evaluate
@@ -35,7 +35,7 @@ NETS = dict(
     wide=((32, 'c'), (80, 'cc'), (160, 'cr'), (320, 'cr')),
     deep=((32, 'c'), (64, 'cr'), (128, 'crr'), (192, 'crr')),
 )
-model.OWN |= {k: partial(face_net, stages=v) for k, v in NETS.items()}
+architectures.OWN |= {k: partial(face_net, stages=v) for k, v in NETS.items()}
 BASE = Recipe('candidate', 'a candidate', arch='lean', channels=1, head='simple', pretrained=False, size=44, resize=48, batch_size=64, lr=.1, nesterov=True,
               momentum=(.9, .9), weight_decay=5e-4, decay_all=False, label_smoothing=.1, scale=.1, shift=.05, erase=.25, ema=.98, pct_start=.2)
 CANDIDATES = {
