@@ -105,15 +105,15 @@ def _eval(args):
 # %% ../../nbs/cli/01_train.ipynb #7fc04a9c
 @command
 def fer_experiment(parser):
-    "Run a family of experiments: one process for each run, one JSON each. Started several times, here or on other machines with the same folder, it shares the runs out."
+    "Run a study: one process for each run, one JSON each. Started several times, here or on other machines with the same folder, it shares the runs out."
     add = parser.add_argument
-    add('family', metavar='NAME', help="the family, or 'list' to see them")
+    add('study', metavar='NAME', help="the study, or 'list' to see them")
     add('--data', metavar='SOURCE', dest='source', default='data/fer2013.csv', help=f'the faces: {SOURCE} (default: data/fer2013.csv)')
     add('--votes', metavar='FILE', help='fer2013new.csv of FER+ (default: the one beside SOURCE, where there is one)')
     add('--out', metavar='DIR', default='runs/experiments', help='the common folder (default: runs/experiments)')
     add('--record', metavar='DIR', help='copy the JSON of each finished run there, too')
     add('--seeds', type=int, default=3, metavar='N', help='how many (default: 3)')
-    add('--epochs', type=int, metavar='N', help="length of each training, in place of the family's own")
+    add('--epochs', type=int, metavar='N', help="length of each training, in place of the study's own")
     add('--budget-minutes', type=float, metavar='M', help='likewise, in minutes: a few steps are timed, then the number of steps is fixed')
     add('--only', default='', metavar='A,B,…', help='only these runs; * stands for anything, name_1 for the second seed')
     add('--resume', action='store_true', help='take up runs that a stopped process left')
@@ -122,18 +122,18 @@ def fer_experiment(parser):
 
 # %% ../../nbs/cli/01_train.ipynb #2eadeefb
 def _experiment(args):
-    from fer_fastai.studies import analyses, trainings                    # they enter themselves
-    from fer_fastai.studies.runner import FAMILIES, Lab, chosen, run_family, run_trial
-    if args.family == 'list':
-        for k, f in FAMILIES.items(): say(f'{k:14}{f.__doc__}')
+    from fer_fastai.studies import inspection                    # all studies enter themselves
+    from fer_fastai.studies.runner import STUDIES, Lab, chosen, run_study, run_trial
+    if args.study == 'list':
+        for k, f in STUDIES.items(): say(f'{k:14}{f.__doc__}')
         return 0
     for k, most in dict(seeds=1000, epochs=100_000, budget_minutes=100_000).items():
         v = getattr(args, k)
         if not (v is None or 0 < v <= most): raise FerError(f"--{k.replace('_', '-')} {v}: give a number above 0, {most} at most")
     if args.epochs and args.budget_minutes: raise FerError('give --epochs or --budget-minutes, not both')
-    trials = chosen(args.family, args.seeds, args.only)
+    trials = chosen(args.study, args.seeds, args.only)
     mine = [t for t in trials if t.key == args.trial]
-    if args.trial and not mine: raise FerError(f"--trial {args.trial}: {args.family} has no such run")
+    if args.trial and not mine: raise FerError(f"--trial {args.trial}: {args.study} has no such run")
     beside = Path(args.source).parent/'fer2013new.csv'
     votes = args.votes or (str(beside) if beside.exists() and not _drawn(args.source) else None)
     from fer_fastai.data.readers import read_faces
@@ -141,7 +141,7 @@ def _experiment(args):
     lab = Lab(read_faces(args.source, votes=votes, progress=progress and not args.trial), args.out, args.source, args.epochs, args.budget_minutes, progress, say)
     if args.trial: return 0 if run_trial(lab, mine[0], args.resume) else 3
     command = [sys.executable, '-c', 'from fer_fastai.cli.train import fer_experiment; fer_experiment()', *args.argv]
-    there = run_family(lab, trials, lambda t: subprocess.run([*command, '--trial', t.key]).returncode, args.resume)
+    there = run_study(lab, trials, lambda t: subprocess.run([*command, '--trial', t.key]).returncode, args.resume)
     if args.record:
         for k in there['done']: write_json(Path(args.record)/f'{k}.json', json.loads((Path(args.out)/f'{k}.json').read_text(encoding='utf-8')))
     say(f"{len(there['done'])} of {len(trials)} runs are in {args.out}")

@@ -6,9 +6,10 @@
 __all__ = ['MESH_MEMBER', 'MESH_SHA', 'LEFT_EYE', 'RIGHT_EYE', 'CLASSIFIERS', 'GRID', 'hog', 'mesh_file', 'landmarks', 'geometry',
            'classify']
 
-# %% ../../nbs/studies/02_baselines.ipynb #38d4e77f
+# %% ../../nbs/studies/02_baselines.ipynb #75026b66
 import hashlib, warnings
 import numpy as np, torch
+from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
@@ -19,58 +20,76 @@ from ..core import FerError, progress as bar
 from ..files import atomic, cache_dir, sha256_of
 from ..data.detection import WHEEL, file_from_wheel, silent
 
-# %% ../../nbs/studies/02_baselines.ipynb #15043f68
+# %% ../../nbs/studies/02_baselines.ipynb #c6690891
 def hog(
     pixels, # uint8 [n,h,w]
     progress:bool=False, # show a progress bar?
-)->np.ndarray: # float32 [n,900]: 9 directions in 5 × 5 overlapping blocks of 2 × 2 cells of a 48 × 48 face
+)->np.ndarray: # float32 [n,900]: 9 directions in 5×5 overlapping blocks of 2×2 cells of a 48×48 face
     "Histograms of oriented gradients."
     import cv2
     describe = cv2.HOGDescriptor((48, 48), (16, 16), (8, 8), (8, 8), 9)
-    return np.stack([describe.compute(cv2.resize(np.asarray(p), (48, 48))).ravel() for p in bar(pixels, progress)])
+    small = (cv2.resize(np.asarray(p), (48, 48)) for p in bar(pixels, progress))
+    return np.stack([describe.compute(p).ravel() for p in small])
 
-# %% ../../nbs/studies/02_baselines.ipynb #74bbcc6c
+# %% ../../nbs/studies/02_baselines.ipynb #6679bafe
 MESH_MEMBER = 'mediapipe/modules/face_landmark/face_landmark.tflite'
-
 MESH_SHA = '1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814'
 
 def mesh_file():
-    "The face mesh's file, fetched on first use."
+    "The face mesh's file, fetched on first use; `FerError` where that fails."
     path = cache_dir('models')/f'face_landmark_{MESH_SHA[:8]}.tflite'
     if path.exists() and sha256_of(path) == MESH_SHA: return path
     try: data = file_from_wheel(WHEEL, MESH_MEMBER)
-    except (OSError, KeyError) as e: raise FerError(f"the face mesh can't be fetched ({WHEEL}: {e}); put face_landmark.tflite of that wheel at {path}") from e
-    if hashlib.sha256(data).hexdigest() != MESH_SHA: raise FerError(f'{WHEEL} holds another face mesh than the pinned one; put face_landmark.tflite with sha256 {MESH_SHA} at {path}')
+    except (OSError, KeyError) as e:
+        raise FerError(f"the face mesh can't be fetched ({WHEEL}: {e}); put face_landmark.tflite of that wheel "
+                       f"at {path}") from e
+    if hashlib.sha256(data).hexdigest() != MESH_SHA:
+        raise FerError(f'{WHEEL} holds another face mesh than the pinned one; put face_landmark.tflite with sha256 '
+                       f'{MESH_SHA} at {path}')
     with atomic(path) as tmp: tmp.write_bytes(data)
     return path
 
-# %% ../../nbs/studies/02_baselines.ipynb #e6b80a5c
-def landmarks(
-    pixels, # uint8 [n,h,w], face crops
-    margin:float=.25, # of repeated border around a crop, as a share of its side: the mesh wants to see the whole head
-    progress:bool=False, # show a progress bar?
-)->tuple: # float32 [n,468,3] in pixels of the crop (x right, y down, z away), and float [n], how sure it is of a face, 0 to 1
-    "MediaPipe's face mesh (Kartynnik et al. 2019, arXiv:1907.06724)."
-    import cv2
+# %% ../../nbs/studies/02_baselines.ipynb #0f479d20
+def _interpreter():
+    "LiteRT with the face mesh; `FerError` where the package is missing."
     try: from ai_edge_litert.interpreter import Interpreter
     except ImportError as e: raise FerError("landmarks need LiteRT; pip install 'fer_fastai[experiments]'") from e
     with silent():
         net = Interpreter(model_path=str(mesh_file()), num_threads=torch.get_num_threads())
         net.allocate_tensors()
-    at, (mesh, face) = net.get_input_details()[0]['index'], [o['index'] for o in sorted(net.get_output_details(), key=lambda o: -np.prod(o['shape']))]
-    points, sure = [], []
+    return net
+
+def _framed(face, margin):
+    "A face in a border of its own edge pixels, float [192,192], and the border's width in pixels of the face."
+    import cv2
+    edge = round(face.shape[0] * margin)
+    framed = cv2.copyMakeBorder(np.asarray(face), *[edge] * 4, cv2.BORDER_REPLICATE)
+    return cv2.resize(framed, (192, 192)), edge
+
+# %% ../../nbs/studies/02_baselines.ipynb #cecb0cd0
+def landmarks(
+    pixels, # uint8 [n,h,w], face crops
+    margin:float=.25, # of the border, as a share of the crop's side: the mesh wants to see the whole head
+    progress:bool=False, # show a progress bar?
+)->tuple: # float32 [n,468,3] in pixels of the crop (right, down, away), and float [n]: is it a face, 0 to 1
+    "MediaPipe's face mesh (Kartynnik et al. 2019, arXiv:1907.06724)."
+    net = _interpreter()
+    at = net.get_input_details()[0]['index']
+    outputs = sorted(net.get_output_details(), key=lambda o: -np.prod(o['shape']))
+    mesh, face = (o['index'] for o in outputs)
+    points, logits = [], []
     for p in bar(pixels, progress):
-        side, edge = p.shape[0], round(p.shape[0] * margin)
-        x = cv2.resize(cv2.copyMakeBorder(np.asarray(p), edge, edge, edge, edge, cv2.BORDER_REPLICATE), (192, 192))
+        x, edge = _framed(p, margin)
         net.set_tensor(at, np.repeat(x[None, :, :, None], 3, 3).astype(np.float32) / 255)
         net.invoke()
-        points.append(net.get_tensor(mesh).reshape(468, 3) * (side + 2 * edge) / 192 - [edge, edge, 0])
-        sure.append(1 / (1 + np.exp(-float(net.get_tensor(face).ravel()[0]))))
-    return np.array(points, dtype=np.float32), np.array(sure)
+        points.append(net.get_tensor(mesh).reshape(468, 3) * (len(p) + 2 * edge) / 192 - [edge, edge, 0])
+        logits.append(float(net.get_tensor(face).ravel()[0]))
+    return np.array(points, dtype=np.float32), np.array([1 / (1 + np.exp(-z)) for z in logits])
 
-# %% ../../nbs/studies/02_baselines.ipynb #bdb56d50
+# %% ../../nbs/studies/02_baselines.ipynb #6d0c5272
 LEFT_EYE, RIGHT_EYE = (33, 133), (362, 263)      # corners, in the mesh's numbering; left in the picture
 
+# %% ../../nbs/studies/02_baselines.ipynb #184772c1
 def geometry(
     points:np.ndarray, # float [n,468,3], from `landmarks`
 )->np.ndarray: # float32 [n,936]: x and y of all points
@@ -78,32 +97,31 @@ def geometry(
     xy = points[..., 0] + 1j * points[..., 1]
     left, right = xy[:, LEFT_EYE].mean(1), xy[:, RIGHT_EYE].mean(1)
     apart = right - left
-    z = (xy - ((left + right) / 2)[:, None]) / np.where(abs(apart) < 1e-3, 1, apart)[:, None]
+    unit = np.where(abs(apart) < 1e-3, 1, apart)[:, None]
+    z = (xy - ((left + right) / 2)[:, None]) / unit
     return np.concatenate([z.real, z.imag], 1).astype(np.float32)
 
-# %% ../../nbs/studies/02_baselines.ipynb #01eeb59e
-def _softmax(z):
-    p = np.exp(z - z.max(1, keepdims=True))
-    return p / p.sum(1, keepdims=True)
-
-# %% ../../nbs/studies/02_baselines.ipynb #82ca84d8
+# %% ../../nbs/studies/02_baselines.ipynb #f9087923
 CLASSIFIERS = dict(
     linear=lambda C, seed: LogisticRegression(C=C, max_iter=300),
     svm=lambda C, seed: SVC(C=C, cache_size=2000, random_state=seed),
     network=lambda C, seed: MLPClassifier((256,), alpha=1 / C, early_stopping=True, max_iter=60, random_state=seed))
+GRID = dict(linear=(1e-4, 1e-3, 1e-2), svm=(1., 5.), network=(1e2, 1e4))      # C: the larger, the less regularised
 
-GRID = dict(linear=(1e-4, 1e-3, 1e-2), svm=(1., 5.), network=(1e2, 1e4))      # C: the larger, the less it is held back
-
+# %% ../../nbs/studies/02_baselines.ipynb #5d6c98eb
 def classify(
     kind:str, # 'linear', 'svm' or 'network'
     X, y, # of the training faces: float [n,k], int [n]
     valid:tuple, # X and y of the validation faces, which choose C
     seed:int=0, # of the shuffling, where there is any
 )->tuple: # a function of X that gives probabilities [n,c], and the C chosen
-    "Standardise, fit for each C, keep the best on validation."
-    if kind not in CLASSIFIERS: raise FerError(f"there is no classifier '{kind}'; there are {', '.join(CLASSIFIERS)}")
+    "Standardise, fit for each C of `GRID`, keep the best on validation; `FerError` where there is no such classifier."
+    if kind not in CLASSIFIERS:
+        raise FerError(f"there is no classifier '{kind}'; there are {', '.join(CLASSIFIERS)}")
+    make = lambda C: make_pipeline(StandardScaler(), CLASSIFIERS[kind](C, seed))
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', ConvergenceWarning)       # validation chooses; the last digits of a fit do not matter
-        fits = [(C, make_pipeline(StandardScaler(), CLASSIFIERS[kind](C, seed)).fit(X, y)) for C in GRID[kind]]
+        warnings.simplefilter('ignore', ConvergenceWarning)       # validation chooses; a fit's last digits don't matter
+        fits = [(C, make(C).fit(X, y)) for C in GRID[kind]]
     C, best = max(fits, key=lambda f: f[1].score(*valid))
-    return (lambda X: best.predict_proba(X)) if hasattr(best, 'predict_proba') else (lambda X: _softmax(best.decision_function(X))), C
+    if hasattr(best, 'predict_proba'): return best.predict_proba, C
+    return lambda X: softmax(best.decision_function(X), axis=1), C
