@@ -153,6 +153,6 @@ def _calibration(lab, trial):
 # %% ../../nbs/studies/05_analyses.ipynb #c0758d54
 @study
 def calibration(seeds):
-    "How far confidence can be trusted, before and after temperature scaling, and errors without the least sure faces. One view."
+    "Can confidence be trusted, before and after temperature scaling? Errors without the least sure faces. One view."
     plain = [Trial('calibration', 'plain', s, _calibration, (f'seeds/plain_{s}',)) for s in seeds]
     return plain + [Trial('calibration', 'quick', 0, _calibration)]

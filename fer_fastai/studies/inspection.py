@@ -162,7 +162,8 @@ def _worst(faces, probs):
     rows = top_losses(faces, probs).row
     wrong, choice = outvoted(faces), vote_table(faces).choice.to_numpy()
     agrees = choice == np.array(faces.vocab)[probs.argmax(1)]
-    about = lambda k: dict(outvoted=float(wrong[rows[:k]].mean()), model_agrees_with_people=float(agrees[rows[:k]].mean()))
+    share = lambda of, k: float(of[rows[:k]].mean())
+    about = lambda k: dict(outvoted=share(wrong, k), model_agrees_with_people=share(agrees, k))
     return {str(k): about(k) for k in (50, 100, 300, len(faces))}
 
 def _features(model, prep, faces, n=1000):

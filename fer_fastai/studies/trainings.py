@@ -85,6 +85,7 @@ def _more(study, name, s, recipe):
     start = f'seeds/plain_{s}'
     return Trial(study, name, s, trained(recipe.but(name=name), start=start), (start,), epochs=1)
 
+# %% ../../nbs/studies/04_trainings.ipynb #a8c36941
 @study
 def imbalance(seeds):
     "One more epoch with one change, from the same model (deferred re-balancing, Cao et al. 2019, arXiv:1906.07413)."
