@@ -7,11 +7,12 @@ __all__ = ['load_run', 'compare', 'compare_text', 'plot_compare']
 
 # %% ../../nbs/evaluation/05_compare.ipynb #f525be36
 import hashlib, json
+from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd
 from ..core import FerError
 from ..runs import Run
-from .statistics import bootstrap, holm, mcnemar, wilson
+from .statistics import bootstrap, holm, macro_f1, mcnemar, wilson
 from .records import bits_right
 
 # %% ../../nbs/evaluation/05_compare.ipynb #e7a9ca91
@@ -91,10 +92,11 @@ def _row(e, first):
     row = dict(run=e['name'], group=e['group'], seed=e['seed'], n=e['n'], accuracy=e['right'].mean(),
                accuracy_95=wilson(e['right'].sum(), e['n']), macro_f1=e['macro_f1'])
     if 'guess' in e:
-        row['macro_f1_95'] = tuple(bootstrap(e['targets'], e['guess'], classes=e['classes'], draws=1000)['macro_f1'])
+        f1 = partial(macro_f1, classes=e['classes'])
+        row['macro_f1_95'] = bootstrap(f1, e['targets'], e['guess'], draws=1000)
     if e is first: return row
-    difference = dict(difference=e['right'].mean() - first['right'].mean(),
-                      difference_95=tuple(_difference(first['right'], e['right'])))
+    gain = e['right'].astype(float) - first['right']
+    difference = dict(difference=gain.mean(), difference_95=bootstrap(np.mean, gain))
     return row | difference | mcnemar(first['right'], e['right'])
 
 # %% ../../nbs/evaluation/05_compare.ipynb #13c0de07
@@ -112,12 +114,6 @@ def compare(
     table = pd.DataFrame([_row(e, each[0]) for e in each])
     if len(each) > 1: table.loc[1:, 'p_holm'] = holm(table.p[1:])
     return table
-
-def _difference(a, b, draws=4000):
-    "The bootstrap interval of the difference in accuracy, b less a: of n faces, how many only b, only a, or neither got."
-    n, x, y = len(a), (b & ~a).sum(), (a & ~b).sum()
-    got = np.random.default_rng(0).multinomial(n, [x / n, y / n, 1 - (x + y) / n], draws)
-    return np.quantile((got[:, 0] - got[:, 1]) / n, (.025, .975)).tolist()
 
 # %% ../../nbs/evaluation/05_compare.ipynb #13c0de08
 def compare_text(

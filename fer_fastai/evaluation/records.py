@@ -15,7 +15,7 @@ from .. import __version__
 from ..core import FerError
 from ..files import write_json
 from ..runs import Run
-from .statistics import over_seeds
+from .statistics import bootstrap, over_seeds
 
 # %% ../../nbs/evaluation/04_records.ipynb #1ed1bba2
 def commit():
@@ -114,12 +114,9 @@ def mean_right(
 
 def span(
     values, # float [n], one per face
-    draws:int=2000, # with replacement
-    seed:int=0, # of the draws
-)->tuple: # lower and upper bound of the mean, 95 %
-    "A bootstrap interval over the faces."
-    values, rng = np.asarray(values, dtype=float), np.random.default_rng(seed)
-    return tuple(np.quantile([values[rng.integers(0, len(values), len(values))].mean() for _ in range(draws)], (.025, .975)).tolist())
+)->tuple: # lower and upper bound, 95 %
+    "The bootstrap interval of a mean over the faces."
+    return bootstrap(np.mean, np.asarray(values, dtype=float))
 
 # %% ../../nbs/evaluation/04_records.ipynb #13c0de0f
 def seed_table(
