@@ -41,7 +41,8 @@ def smaller(png):
 
 def bar(html):
     "Is this HTML a progress bar, and no table?"
-    return '<progress' in html or 'progress-bar' in html and '<table' not in html
+    left = re.sub(r'(?s)<style.*?</style>', '', html).strip()
+    return bool(html) and ('<progress' in left or not left)
 
 def kept(output):
     "An output as it is stored, or None."
@@ -78,7 +79,7 @@ def execute(path, flags):
         if skipped(nb.cells[i], flags): continue
         outputs = [] if has(nb.cells[i], 'hide') else [kept(o) for o in run.cells[i]['outputs']]
         nb.cells[i].outputs = [o for o in outputs if o]
-    clean_nb(nb)
+    clean_nb(nb, allowed_cell_metadata_keys=get_config().allowed_cell_metadata_keys.split())
     write(path, nb)
 
 def write(path, nb):

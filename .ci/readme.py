@@ -1,27 +1,105 @@
-"Write README.md and MODEL_CARD.md from their notebooks, the kept outputs included; with --check, only say whether they are up to date."
-import re, sys
+"""Write README.md and MODEL_CARD.md from their notebooks, and what every notebook says of the repository that settings.ini names.
+
+    python .ci/readme.py            # the two pages, badges, and the first cells of tutorials and experiments
+    python .ci/readme.py --check    # only say what is out of step; README has at most 1,300 words
+"""
+import hashlib, json, re, sys
+from configparser import ConfigParser
 from pathlib import Path
 import nbformat
 from nbconvert import MarkdownExporter
+from notebooks import ROOT, notebooks, read, text
 from traitlets.config import Config
 
-root = Path(__file__).parents[1]
+MOST_WORDS = 1300
+ini = ConfigParser(delimiters=['='])
+ini.read(ROOT/'settings.ini', encoding='utf-8')
+cfg = ini['DEFAULT']
+BADGE = re.compile(r'\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)')
 config = Config()
 config.TagRemovePreprocessor.remove_input_tags = {'hide_input'}
 config.TagRemovePreprocessor.remove_cell_tags = {'hide_cell'}
 config.TagRemovePreprocessor.enabled = True
 
+def badge(path):
+    "The link that opens a notebook in Colab."
+    place = f"{cfg['git_url'].removeprefix('https://')}/blob/{cfg['branch']}/{path.relative_to(ROOT).as_posix()}"
+    there = place.replace('github.com/', 'github/', 1)
+    image = 'https://colab.research.google.com/assets/colab-badge.svg'
+    return f'[![Open in Colab]({image})](https://colab.research.google.com/{there})'
+
+def install(path):
+    "A notebook's first cell: it installs and fetches in Colab, and does nothing elsewhere."
+    url, folder = cfg['git_url'], path.parent.relative_to(ROOT).as_posix()
+    return f'''# In Colab this installs the package and fetches what the notebook reads; elsewhere it does nothing.
+# To train faster there, choose a GPU before: Runtime → Change runtime type → T4 GPU
+if 'google.colab' in str(get_ipython()):
+    get_ipython().system("pip install -q 'fer_fastai[imagenet,onnx] @ git+{url}'")
+    get_ipython().system('git clone -q --depth 1 {url}')
+    get_ipython().run_line_magic('cd', '{cfg['repo']}/{folder}')'''
+
+UPLOAD = '''upload = False      # True in Colab: choose your fer2013.csv, then write 'fer2013.csv' where a source is named
+if upload:
+    from google.colab import files
+    files.upload()'''
+
+def cell(source, tag, path):
+    "A code cell that this script owns, known by its tag."
+    name = hashlib.sha256(f'{tag} {path.relative_to(ROOT)}'.encode()).hexdigest()[:8]
+    meta = dict(tags=[tag])
+    return dict(cell_type='code', execution_count=None, id=name, metadata=meta, outputs=[], source=source.splitlines(True))
+
+def with_repository(path):
+    "A notebook with its badge, and for tutorials and experiments with the first cells."
+    nb = read(path)
+    first, title = nb['cells'][0], text(nb['cells'][0])
+    plain = re.sub(r'\n*' + BADGE.pattern + r'\n*', '\n\n', title).strip('\n')
+    head, _, rest = plain.partition('\n\n')
+    at = re.match(r'(# [^\n]*\n+(?:>[^\n]*\n*)*)', plain)[1].rstrip('\n')
+    rest = plain[len(at):].strip('\n')
+    first['source'] = '\n\n'.join(filter(None, (at, badge(path), rest))).splitlines(True)
+    if path.parent.name not in ('tutorials', 'experiments'): return nb
+    own = lambda c: {'colab', 'upload'} & {*c['metadata'].get('tags', [])}
+    nb['cells'][1:] = [cell(install(path), 'colab', path), cell(UPLOAD, 'upload', path),
+                       *(c for c in nb['cells'][1:] if not own(c))]
+    return nb
+
 def page(notebook, target):
     "The files of a page: its text and its pictures."
-    nb = nbformat.read(root/f'nbs/{notebook}.ipynb', as_version=4)
-    text, resources = MarkdownExporter(config=config).from_notebook_node(nb, {'output_files_dir': 'nbs/images', 'unique_key': notebook})
-    text = re.sub(r'\]\((?!https?:|#|nbs/)(\.\./)?', lambda m: '](' if m[1] else '](nbs/', text)        # links as seen from the root
-    text = '\n'.join(line.rstrip() for line in text.splitlines()).strip() + '\n'
-    while '\n\n\n' in text: text = text.replace('\n\n\n', '\n\n')
-    return {root/target: text.encode()} | {root/k: v for k, v in resources['outputs'].items()}
+    nb = nbformat.read(ROOT/f'nbs/{notebook}.ipynb', as_version=4)
+    nb.metadata['language_info'] = {'name': 'python'}
+    where = {'output_files_dir': 'nbs/images', 'unique_key': notebook}
+    said, resources = MarkdownExporter(config=config).from_notebook_node(nb, where)
+    said = re.sub(r'\]\((?!https?:|#|nbs/)(\.\./)?', lambda m: '](' if m[1] else '](nbs/', said)      # as seen from the root
+    said = re.sub(r'(?m)^#\| .*\n', '', said)
+    said = '\n'.join(line.rstrip() for line in said.splitlines()).strip() + '\n'
+    said = re.sub(r'\n{3,}', '\n\n', said)
+    return {ROOT/target: said.encode()} | {ROOT/k: v for k, v in resources['outputs'].items()}
 
-files = page('index', 'README.md') | page('model_card', 'MODEL_CARD.md')
-stale = [str(f.relative_to(root)) for f, data in files.items() if not f.exists() or f.read_bytes() != data]
-if '--check' in sys.argv: sys.exit(f"not what the notebooks give: {', '.join(stale)}; run python .ci/readme.py" if stale else 0)
-for old in (root/'nbs/images').glob('*_*.png'): old.unlink()
-for f, data in files.items(): f.parent.mkdir(parents=True, exist_ok=True); f.write_bytes(data)
+def main():
+    files = {}
+    for path in notebooks():
+        if path.name in ('index.ipynb', 'model_card.ipynb'): continue
+        said = json.dumps(with_repository(path), sort_keys=True, indent=1, ensure_ascii=False) + '\n'
+        if json.loads(said) != read(path): files[path] = said.encode()
+    index = ROOT/'nbs/index.ipynb'
+    named = re.sub(BADGE, badge(ROOT/'nbs/tutorials/emotions.ipynb'), index.read_text(encoding='utf-8'))
+    if named != index.read_text(encoding='utf-8'): files[index] = named.encode()
+    if '--check' not in sys.argv: put(files)
+    files |= page('index', 'README.md') | page('model_card', 'MODEL_CARD.md')
+    words = len(files[ROOT/'README.md'].split())
+    stale = [str(f.relative_to(ROOT)) for f, data in files.items() if not f.exists() or f.read_bytes() != data]
+    if '--check' in sys.argv:
+        if words > MOST_WORDS: sys.exit(f'README.md has {words} words, {MOST_WORDS} are the limit')
+        sys.exit(f"out of step: {', '.join(stale)}; run python .ci/readme.py" if stale else 0)
+    for old in (ROOT/'nbs/images').glob('*_*.png'): old.unlink()
+    put(files)
+    print(f'README.md: {words} words')
+
+def put(files):
+    "Write files by path."
+    for f, data in files.items():
+        f.parent.mkdir(parents=True, exist_ok=True)
+        f.write_bytes(data)
+
+if __name__ == '__main__': main()
