@@ -24,6 +24,11 @@ def calibration_error(
     return float(np.abs(gap).sum() / len(targets))
 
 # %% ../../nbs/evaluation/01_calibration.ipynb #e7e47d46
+def _bins(confidence, bins):
+    "The bin of each confidence, from 0; the bins have equal widths."
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+
+# %% ../../nbs/evaluation/01_calibration.ipynb #bd91d0fc
 def reliability(
     probs:np.ndarray, # float [n,c]
     targets:np.ndarray, # int [n]
@@ -31,9 +36,11 @@ def reliability(
 )->pd.DataFrame: # a row for each bin with faces: confidence and accuracy (means), n
     "How often the model is right when it says how sure it is."
     t = pd.DataFrame(dict(confidence=probs.max(1), accuracy=(probs.argmax(1) == targets).astype(float)))
-    t['bin'] = np.clip(np.ceil(t.confidence * bins).astype(int) - 1, 0, bins - 1)
-    return t.groupby('bin').agg(confidence=('confidence', 'mean'), accuracy=('accuracy', 'mean'), n=('accuracy', 'size')).reset_index(drop=True)
+    groups = t.groupby(_bins(t.confidence.to_numpy(), bins))
+    table = groups.agg(confidence=('confidence', 'mean'), accuracy=('accuracy', 'mean'), n=('accuracy', 'size'))
+    return table.reset_index(drop=True)
 
+# %% ../../nbs/evaluation/01_calibration.ipynb #31df6b24
 def risk_coverage(
     probs:np.ndarray, # float [n,c]
     targets:np.ndarray, # int [n]

@@ -47,7 +47,7 @@ def _same_but_seed(said, name):
 def load_run(
     run, # a run folder, or a record (JSON) of one
     part:str='PublicTest', # of the faces
-)->dict: # name, group, seed, n, macro_f1, digest, right (bool [n]); targets, guess and classes where a run folder gives them
+)->dict: # name, group, seed, n, macro_f1, digest, right (bool [n]); of a run folder also targets, guess, classes
     "What a comparison needs of a run."
     path, said = Path(run), _record(run)
     figures = said['figures'].get(part)
@@ -116,19 +116,29 @@ def compare(
     return table
 
 # %% ../../nbs/evaluation/05_compare.ipynb #13c0de08
+def _span(v, scale=100, sign=''):
+    "An interval in words; nothing where there is none."
+    digits = 1 if scale == 100 else 3
+    return f'{v[0] * scale:{sign}.{digits}f} to {v[1] * scale:{sign}.{digits}f}' if isinstance(v, tuple) else ''
+
+def _cells(r):
+    "A row of the comparison in words."
+    out = {'run': r['run'], 'accuracy': f"{r['accuracy']:.1%}", '95 %': _span(r['accuracy_95']),
+           'macro-F1': f"{r['macro_f1']:.3f}"}
+    if not isinstance(r.get('difference_95'), tuple): return out
+    return out | {
+        'difference': f"{100 * r['difference']:+.1f}", '95 % of it': _span(r['difference_95'], 100, '+'),
+        'only first': f"{r['only_a']:.0f}", 'only this': f"{r['only_b']:.0f}", 'p': f"{r['p']:.2g}", 'p (Holm)': f"{r['p_holm']:.2g}"}
+
+# %% ../../nbs/evaluation/05_compare.ipynb #4aeb1bcb
 def compare_text(
     table:pd.DataFrame, # from `compare`
     part:str='PublicTest', # to name it
 )->str:
     "The comparison as a text for a terminal."
-    span = lambda v, scale, sign='': '' if not isinstance(v, tuple) else f'{v[0] * scale:{sign}.{1 if scale == 100 else 3}f} to {v[1] * scale:{sign}.{1 if scale == 100 else 3}f}'
-    rows = [['run', 'accuracy', '95 %', 'macro-F1', 'difference', '95 %', 'only first', 'only this', 'p', 'p (Holm)']]
-    for r in table.to_dict('records'):
-        rows.append([r['run'], f"{r['accuracy']:.1%}", span(r['accuracy_95'], 100), f"{r['macro_f1']:.3f}"] + (['', '', '', '', '', ''] if not isinstance(r.get('difference_95'), tuple) else
-            [f"{100 * r['difference']:+.1f}", span(r['difference_95'], 100, '+'), f"{r['only_a']:.0f}", f"{r['only_b']:.0f}", f"{r['p']:.2g}", f"{r['p_holm']:.2g}"]))
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    lines = ['  '.join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))).rstrip() for r in rows]
-    return '\n'.join([f'{part}, n = {table.n[0]}; differences are from {table.run[0]}, in points; McNemar, exact', *lines])
+    rows = pd.DataFrame(map(_cells, table.to_dict('records'))).fillna('').set_index('run')
+    head = f'{part}, n = {table.n[0]}; differences are from {table.run[0]}, in points; McNemar, exact'
+    return f"{head}\n{rows.rename_axis(None).to_string()}"
 
 # %% ../../nbs/evaluation/05_compare.ipynb #13c0de09
 def plot_compare(
@@ -143,7 +153,8 @@ def plot_compare(
         if not len(rows): ax.axis('off'); continue
         at = y[-len(rows):]
         middle, span = 100 * rows[what].to_numpy(dtype=float), 100 * np.array(rows[f'{what}_95'].tolist())
-        ax.errorbar(middle, at, xerr=[middle - span[:, 0], span[:, 1] - middle], fmt='o', ms=5, color='#2b6ca3', ecolor='#9dbcd4', capsize=3)
+        ax.errorbar(middle, at, xerr=[middle - span[:, 0], span[:, 1] - middle], fmt='o', ms=5, color='#2b6ca3',
+                    ecolor='#9dbcd4', capsize=3)
         ax.grid(axis='x', alpha=.25); ax.spines[['top', 'right', 'left']].set_visible(False)
     axes[0].set_yticks(y, table.run); axes[0].set_xlabel(f'accuracy on {part}, %')
     axes[1].axvline(0, color='#999', lw=1, ls=':'); axes[1].set_xlabel(f'difference from {table.run[0]}, points')

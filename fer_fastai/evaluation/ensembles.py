@@ -47,7 +47,8 @@ def greedy(
     targets, # int [n]
     most:int=20, # members at most
 )->list: # positions of the members, in the order in which they came; one may come again, and then weighs more
-    "Add whichever member makes the average's log-loss smallest, as long as it falls (Caruana et al. 2004, doi:10.1145/1015330.1015432)."
+    ("Add whichever member makes the average's log-loss smallest, as long as it falls (Caruana et al. 2004, "
+     "doi:10.1145/1015330.1015432).")
     probs, picked, total, best = np.asarray(probs, dtype=np.float64), [], 0., np.inf
     if not len(probs): raise FerError('an ensemble needs at least one member')
     while len(picked) < most:

@@ -23,7 +23,8 @@ def _find_map(twin, x):
             if torch.is_tensor(out) and out.ndim == 4 and min(out.shape[2:]) > 1: found.append(name)
         layer.register_forward_hook(look)
     with torch.no_grad(): twin(x[:1])
-    if not found: raise FerError(f'{type(twin).__name__} has no layer with maps; Grad-CAM is for convolutional networks')
+    if not found:
+        raise FerError(f'{type(twin).__name__} has no layer with maps; Grad-CAM is for convolutional networks')
     return found[-1]
 
 def last_map(
@@ -40,9 +41,11 @@ def grad_cam(
     target=None, # class, or one for each picture; None for the predicted one
     layer=None, # None for `last_map`
 )->np.ndarray: # float32 [n,h,w] from 0 to 1
-    "Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) by Captum, which comes with the extra `experiments`. Threads may share the model."
+    ("Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) by Captum, which comes with the extra `experiments`. Threads "
+     "may share the model.")
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')                           # tqdm, which Captum brings along, wants notebook widgets
+        # tqdm, which Captum brings along, wants notebook widgets
+        warnings.simplefilter('ignore')
         try: from captum.attr import LayerAttribution, LayerGradCam
         except ImportError as e: raise FerError("Grad-CAM needs Captum; pip install 'fer_fastai[experiments]'") from e
     model, layer = copy.deepcopy((model, layer))                  # Captum hooks it, and threads may share a model
@@ -63,7 +66,9 @@ def plot_heat(
     import matplotlib.pyplot as plt
     fig, axes = plt.subplots(1, len(x), figsize=(1.6 * len(x), 2), layout='constrained', squeeze=False)
     for i, ax in enumerate(axes.flat):
-        ax.imshow(x[i, 0], cmap='gray', vmin=0, vmax=1); ax.imshow(heat[i], cmap='inferno', alpha=.45, vmin=0, vmax=1); ax.axis('off')
+        ax.imshow(x[i, 0], cmap='gray', vmin=0, vmax=1)
+        ax.imshow(heat[i], cmap='inferno', alpha=.45, vmin=0, vmax=1)
+        ax.axis('off')
         if titles is not None: ax.set_title(titles[i], fontsize=8)
     return fig
 
@@ -72,7 +77,8 @@ def flat_map(
     features, # float [n,k], say from `baselines.embeddings`
     seed:int=0, # of the layout
 )->np.ndarray: # float [n,2]
-    "Features in two dimensions: principal components, then t-SNE (van der Maaten and Hinton 2008). Distances between far groups mean nothing."
+    ("Features in two dimensions: principal components, then t-SNE (van der Maaten and Hinton 2008). Distances "
+     "between far groups mean nothing.")
     few = PCA(min(30, *np.shape(features)), random_state=seed).fit_transform(features)
     return TSNE(perplexity=min(30, (len(few) - 1) / 3), init='pca', random_state=seed).fit_transform(few)
 
@@ -87,8 +93,10 @@ def top_losses(
     at = np.argsort(own, kind='stable')[:n]
     votes = faces.table.filter(regex='^vote_').rename(columns=lambda c: c.removeprefix('vote_'))
     say = lambda r: ', '.join(f'{k} {int(v)}' for k, v in r.sort_values(ascending=False).items() if v > 0)
-    return pd.DataFrame(dict(row=at, label=np.array(faces.vocab)[faces.labels[at]], guess=np.array(faces.vocab)[probs[at].argmax(1)], probability=own[at],
-                             loss=-np.log(np.maximum(own[at], 1e-12)), votes=[say(votes.iloc[i]) for i in at] if len(votes.columns) else ''))
+    return pd.DataFrame(dict(row=at, label=np.array(faces.vocab)[faces.labels[at]],
+                             guess=np.array(faces.vocab)[probs[at].argmax(1)], probability=own[at],
+                             loss=-np.log(np.maximum(own[at], 1e-12)), votes=[say(votes.iloc[i])
+                                 for i in at] if len(votes.columns) else ''))
 
 # %% ../../nbs/evaluation/07_explain.ipynb #7e4fe6ac
 def plot_top_losses(
@@ -99,7 +107,8 @@ def plot_top_losses(
     "Those faces, with label, guess and votes; returns the figure."
     import matplotlib.pyplot as plt
     t = top_losses(faces, probs, n)
-    fig, axes = plt.subplots(-(-len(t) // 8), 8, figsize=(12, 2.3 * -(-len(t) // 8)), layout='constrained', squeeze=False)
+    fig, axes = plt.subplots(-(-len(t) // 8), 8, figsize=(12, 2.3 * -(-len(t) // 8)), layout='constrained',
+                             squeeze=False)
     for ax in axes.flat: ax.axis('off')
     for ax, r in zip(axes.flat, t.itertuples()):
         ax.imshow(faces.pixels[r.row], cmap='gray', vmin=0, vmax=255)

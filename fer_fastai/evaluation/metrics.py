@@ -16,23 +16,38 @@ from .statistics import wilson
 from .calibration import calibration_error
 
 # %% ../../nbs/evaluation/02_metrics.ipynb #bb7b2643
+def _check(probs, targets, c):
+    "`FerError` unless these are c finite numbers for each target."
+    if probs.shape != (len(targets), c) or not len(targets):
+        raise FerError(f'probabilities {probs.shape} do not go with {len(targets)} targets and {c} classes')
+    if not np.isfinite(probs).all():
+        raise FerError('some probabilities are not finite: the training went astray; lower the learning rate')
+
+# %% ../../nbs/evaluation/02_metrics.ipynb #619e6b0f
+def _class(precision, recall, f1, support):
+    "The figures of a class."
+    return dict(precision=float(precision), recall=float(recall), f1=float(f1), support=int(support))
+
+# %% ../../nbs/evaluation/02_metrics.ipynb #c52c3828
+# long: one dict with every figure
 def evaluate(
     probs, # float [n,c], rows sum to 1
     targets, # int [n]
     vocab:tuple=EMOTIONS, # the c classes
-)->dict: # plain data, fit for JSON
-    "Accuracy with its 95 % interval, balanced accuracy, macro-F1, loss, calibration, per-class figures and the confusion matrix."
+)->dict: # accuracy with its 95 % interval, balanced accuracy, macro-F1, loss, calibration error, classes, confusion
+    "All figures of a report; `FerError` where probabilities and targets don't go together."
     probs, targets, c = np.asarray(probs, dtype=np.float64), np.asarray(targets), len(vocab)
-    if probs.shape != (len(targets), c) or not len(targets): raise FerError(f'probabilities {probs.shape} do not go with {len(targets)} targets and {c} classes')
-    if not np.isfinite(probs).all(): raise FerError('some probabilities are not finite: the training went astray; lower the learning rate')
-    guess, codes = probs.argmax(1), list(range(c))
+    _check(probs, targets, c)
+    guess, codes, n = probs.argmax(1), list(range(c)), len(targets)
     right = int((guess == targets).sum())
-    precision, recall, f1, support = precision_recall_fscore_support(targets, guess, labels=codes, zero_division=0)
+    each = precision_recall_fscore_support(targets, guess, labels=codes, zero_division=0)
+    precision, recall, f1, support = each
+    own = np.maximum(probs[np.arange(n), targets], 1e-12)         # so that the loss stays finite
     return dict(
-        n=len(targets), accuracy=right / len(targets), accuracy_95=list(wilson(right, len(targets))),
+        n=n, accuracy=right / n, accuracy_95=list(wilson(right, n)),
         balanced_accuracy=float(recall[support > 0].mean()), macro_f1=float(f1.mean()),
-        loss=float(-np.log(np.maximum(probs[np.arange(len(targets)), targets], 1e-12)).mean()), calibration_error=calibration_error(probs, targets),
-        per_class={v: dict(precision=float(p), recall=float(r), f1=float(f), support=int(s)) for v, p, r, f, s in zip(vocab, precision, recall, f1, support)},
+        loss=float(-np.log(own).mean()), calibration_error=calibration_error(probs, targets),
+        per_class={v: _class(*row) for v, *row in zip(vocab, *each)},
         confusion=confusion_matrix(targets, guess, labels=codes).tolist())
 
 # %% ../../nbs/evaluation/02_metrics.ipynb #8ea65189
@@ -42,9 +57,12 @@ def metrics_text(
 )->str:
     "The figures as a text for a terminal."
     lo, hi = m['accuracy_95']
-    rows = [f"{name}: accuracy {m['accuracy']:.1%} (95 %: {lo:.1%} to {hi:.1%}), macro-F1 {m['macro_f1']:.3f}, balanced accuracy {m['balanced_accuracy']:.1%}, "
-            f"calibration error {m['calibration_error']:.3f}, n = {m['n']}", f"{'':10} precision  recall      F1  support"]
-    rows += [f"{k:10} {v['precision']:9.3f} {v['recall']:7.3f} {v['f1']:7.3f} {v['support']:8d}" for k, v in m['per_class'].items()]
+    rows = [f"{name}: accuracy {m['accuracy']:.1%} (95 %: {lo:.1%} to {hi:.1%}), macro-F1 {m['macro_f1']:.3f}, "
+            f"balanced accuracy {m['balanced_accuracy']:.1%}, "
+            f"calibration error {m['calibration_error']:.3f}, n = {m['n']}", (f"{'':10} precision  recall      F1  "
+                                                                              f"support")]
+    rows += [f"{k:10} {v['precision']:9.3f} {v['recall']:7.3f} {v['f1']:7.3f} {v['support']:8d}" for k,
+             v in m['per_class'].items()]
     return '\n'.join(rows)
 
 # %% ../../nbs/evaluation/02_metrics.ipynb #13c0de02
@@ -65,7 +83,8 @@ def test_parts(
 )->dict: # positions of the faces, int arrays, by the usage that is reported on
     "All usages but Training, Validation and PrivateTest, which is kept for the end."
     use = faces.table.usage.to_numpy()
-    return {u: np.flatnonzero(use == u) for u in dict.fromkeys(use) if u not in ('Training', 'Validation', 'PrivateTest')}
+    return {u: np.flatnonzero(use == u) for u in dict.fromkeys(use)
+            if u not in ('Training', 'Validation', 'PrivateTest')}
 
 # %% ../../nbs/evaluation/02_metrics.ipynb #6273b425
 def judge(
@@ -75,12 +94,15 @@ def judge(
 )->tuple: # `evaluate`'s figures by name, and how many test pictures are byte for byte in Training
     "The figures of each part; for test sets also of the photos that Training does not have."
     figures, copies, use = {}, {}, faces.table.usage.to_numpy()
-    if set(parts) - {'validation'}: photo, exact = duplicate_groups(faces.pixels), exact_groups(faces.pixels)
+    tests = set(parts) - {'validation'}
+    if tests: photo, exact = duplicate_groups(faces.pixels), exact_groups(faces.pixels)
     for name, at in parts.items():
-        figures[name] = evaluate(probs[name], faces.labels[at], faces.vocab)
-        figures[name]['digest'] = faces_digest(faces.pixels[at], faces.labels[at], faces.vocab)
+        labels = faces.labels[at]
+        figures[name] = evaluate(probs[name], labels, faces.vocab)
+        figures[name]['digest'] = faces_digest(faces.pixels[at], labels, faces.vocab)
         if name == 'validation': continue
         copies[name] = int(np.isin(exact[at], exact[use == 'Training']).sum())
         new = ~np.isin(photo[at], photo[use == 'Training'])
-        if 0 < new.sum() < len(new): figures[f'{name}, photos not in Training'] = evaluate(probs[name][new], faces.labels[at][new], faces.vocab)
+        if 0 < new.sum() < len(new):
+            figures[f'{name}, photos not in Training'] = evaluate(probs[name][new], labels[new], faces.vocab)
     return figures, copies

@@ -21,11 +21,13 @@ def plot_confusion(
     fig, ax = plt.subplots(figsize=(6.4, 5.6), layout='constrained')
     ax.imshow(share, cmap='Blues', vmin=0, vmax=1)
     for i, j in np.ndindex(counts.shape):
-        ax.text(j, i, f'{share[i, j]:.0%}\n{counts[i, j]}', ha='center', va='center', fontsize=8, color='white' if share[i, j] > .5 else '#333')
+        ax.text(j, i, f'{share[i, j]:.0%}\n{counts[i, j]}', ha='center', va='center', fontsize=8,
+                color='white' if share[i, j] > .5 else '#333')
     ax.set_xticks(range(len(names)), names, rotation=30, ha='right'); ax.set_yticks(range(len(names)), names)
     ax.set_xlabel('predicted'); ax.set_ylabel('true'); ax.spines[:].set_visible(False)
     lo, hi = m['accuracy_95']
-    ax.set_title(f"{title}\naccuracy {m['accuracy']:.1%} (95 %: {lo:.1%}–{hi:.1%}), macro-F1 {m['macro_f1']:.3f}, n = {m['n']}", fontsize=10, loc='left')
+    ax.set_title(f"{title}\naccuracy {m['accuracy']:.1%} (95 %: {lo:.1%}–{hi:.1%}), macro-F1 {m['macro_f1']:.3f}, n "
+                 f"= {m['n']}", fontsize=10, loc='left')
     return fig
 
 # %% ../../nbs/evaluation/03_plots.ipynb #f815c808
@@ -37,8 +39,12 @@ def plot_curves(
     fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), layout='constrained')
     for ax, what in zip(axes, ('loss', 'accuracy')):
         for part, colour in (('train', '#e07b39'), ('valid', '#2b6ca3')):
-            ax.plot(history.epoch, history[f'{part}_{what}'], color=colour, marker='o', markersize=3, label=dict(train='training', valid='validation')[part])
-        ax.set_xlabel('epoch'); ax.set_title(what, loc='left', fontsize=10); ax.grid(alpha=.25); ax.spines[['top', 'right']].set_visible(False)
+            ax.plot(history.epoch, history[f'{part}_{what}'], color=colour, marker='o', markersize=3,
+                    label=dict(train='training', valid='validation')[part])
+        ax.set_xlabel('epoch')
+        ax.set_title(what, loc='left', fontsize=10)
+        ax.grid(alpha=.25)
+        ax.spines[['top', 'right']].set_visible(False)
         ax.xaxis.get_major_locator().set_params(integer=True)
     best = history.loc[history.valid_accuracy.idxmax()]
     axes[1].axvline(best.epoch, color='#999', lw=1, ls=':')
@@ -60,10 +66,12 @@ def plot_mistakes(
     guess, sure = np.asarray(probs).argmax(1), np.asarray(probs).max(1)
     wrong = np.flatnonzero(guess != targets)
     worst = wrong[np.argsort(-sure[wrong])][:n]
-    fig, axes = plt.subplots(max(1, -(-len(worst) // 8)), 8, figsize=(11, 1.75 * max(1, -(-len(worst) // 8)) + .4), layout='constrained', squeeze=False)
+    fig, axes = plt.subplots(max(1, -(-len(worst) // 8)), 8, figsize=(11, 1.75 * max(1, -(-len(worst) // 8)) + .4),
+                             layout='constrained', squeeze=False)
     for ax in axes.flat: ax.axis('off')
     for ax, i in zip(axes.flat, worst):
         ax.imshow(pixels[i], cmap='gray', vmin=0, vmax=255)
         ax.set_title(f'{vocab[targets[i]]}\n→ {vocab[guess[i]]} {sure[i]:.0%}', fontsize=8)
-    fig.suptitle(f'{title}: {len(wrong)} mistakes of {len(guess)}, the most confident first (label → prediction)', fontsize=10, x=.01, ha='left')
+    fig.suptitle(f'{title}: {len(wrong)} mistakes of {len(guess)}, the most confident first (label → prediction)',
+                 fontsize=10, x=.01, ha='left')
     return fig

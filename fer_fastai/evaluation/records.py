@@ -19,7 +19,8 @@ from .statistics import bootstrap, over_seeds
 
 # %% ../../nbs/evaluation/04_records.ipynb #1ed1bba2
 def commit():
-    "The commit of the checkout that the package runs from, -dirty where files differ from it; None for an installed one."
+    ("The commit of the checkout that the package runs from, -dirty where files differ from it; None for an installed "
+     "one.")
     here = Path(fer_fastai.__file__).resolve().parents[1]
     if not (here/'.git').exists(): return None
     try:
@@ -125,34 +126,48 @@ def seed_table(
     base:str=None, # the one that the others are compared with, seed by seed; None for no comparison
     part:str='PublicTest', # of the faces
 )->pd.DataFrame: # one row per name; NaN where it was not run
-    "Means over the seeds, their deviation, and intervals over the faces: of the accuracy, and of the difference from `base` with the same seeds."
+    ("Means over the seeds, their deviation, and intervals over the faces: of the accuracy, and of the difference "
+     "from `base` with the same seeds.")
     rows = []
     for name in names:
         if name not in family: rows.append(dict(name=name, runs=0)); continue
         records = family[name]
         f = [r['figures'][part] for r in records]
         accuracy, macro = over_seeds([x['accuracy'] for x in f]), over_seeds([x['macro_f1'] for x in f])
-        row = dict(name=name, runs=len(records), accuracy=accuracy['mean'], accuracy_sd=accuracy['sd'], accuracy_95=span(mean_right(records, part)), macro_f1=macro['mean'], macro_f1_sd=macro['sd'])
+        row = dict(name=name, runs=len(records), accuracy=accuracy['mean'], accuracy_sd=accuracy['sd'],
+                   accuracy_95=span(mean_right(records, part)), macro_f1=macro['mean'], macro_f1_sd=macro['sd'])
         pairs = [(r, b) for r in records for b in family.get(base, []) if r['seed'] == b['seed'] and name != base]
         if pairs:
             change = mean_right([r for r, _ in pairs], part) - mean_right([b for _, b in pairs], part)
             gain = over_seeds([r['figures'][part]['macro_f1'] - b['figures'][part]['macro_f1'] for r, b in pairs])
-            row |= dict(difference=float(change.mean()), difference_95=span(change), macro_f1_difference=gain['mean'], macro_f1_difference_sd=gain['sd'])
+            row |= dict(difference=float(change.mean()), difference_95=span(change), macro_f1_difference=gain['mean'],
+                        macro_f1_difference_sd=gain['sd'])
         rows.append(row)
     return pd.DataFrame(rows).set_index('name')
 
 # %% ../../nbs/evaluation/04_records.ipynb #c70c736b
+def _pm(mean, sd, scale, digits):
+    "A mean with its deviation, where there is one."
+    spread = '' if sd is None or np.isnan(sd) else f' ± {sd * scale:.{digits}f}'
+    return f'{mean * scale:.{digits}f}{spread}'
+
+def _seed_row(r):
+    "A row of `seed_table` in words and rounded figures."
+    if not r['runs']: return dict(runs='not run')
+    low, high = r['accuracy_95']
+    out = {'runs': r['runs'], 'accuracy, %': _pm(r['accuracy'], r['accuracy_sd'], 100, 1),
+           '95 %': f'{100 * low:.1f} to {100 * high:.1f}', 'macro-F1': _pm(r['macro_f1'], r['macro_f1_sd'], 1, 3)}
+    if 'difference_95' not in r: return out
+    if not isinstance(r['difference_95'], tuple):                 # the one that the others are compared with
+        return out | {'difference, points': '', '95 % of it': '', 'macro-F1 difference': ''}
+    low, high = r['difference_95']
+    return out | {'difference, points': f"{100 * r['difference']:+.1f}",
+                  '95 % of it': f'{100 * low:+.1f} to {100 * high:+.1f}',
+                  'macro-F1 difference': _pm(r['macro_f1_difference'], r['macro_f1_difference_sd'], 1, 3)}
+
+# %% ../../nbs/evaluation/04_records.ipynb #c14c08bb
 def seed_rows(
     t:pd.DataFrame, # from `seed_table`
 )->pd.DataFrame: # of strings, to be looked at; 'not run' where nothing was
     "The table in words and rounded figures."
-    pm = lambda m, sd, scale, digits: f'{m * scale:.{digits}f}' + ('' if sd is None or np.isnan(sd) else f' ± {sd * scale:.{digits}f}')
-    def row(r):
-        if not r['runs']: return dict(runs='not run')
-        out = {'runs': r['runs'], 'accuracy, %': pm(r['accuracy'], r['accuracy_sd'], 100, 1), '95 %': f"{100 * r['accuracy_95'][0]:.1f} to {100 * r['accuracy_95'][1]:.1f}", 'macro-F1': pm(r['macro_f1'], r['macro_f1_sd'], 1, 3)}
-        if 'difference' in t:
-            there = isinstance(r['difference_95'], tuple)
-            out |= {'difference, points': f"{100 * r['difference']:+.1f}" if there else '', '95 % of it': f"{100 * r['difference_95'][0]:+.1f} to {100 * r['difference_95'][1]:+.1f}" if there else '',
-                    'macro-F1 difference': pm(r['macro_f1_difference'], r['macro_f1_difference_sd'], 1, 3) if there else ''}
-        return out
-    return pd.DataFrame([row(r) for r in t.to_dict('records')], index=t.index).fillna('')
+    return pd.DataFrame([_seed_row(r) for r in t.to_dict('records')], index=t.index).fillna('')
