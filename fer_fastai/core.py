@@ -34,7 +34,8 @@ def label_code(
     if word in wanted: return wanted[word]
     for emotion, others in ALIASES.items():
         if emotion in wanted and word in others.split(): return wanted[emotion]
-    raise FerError(f"unknown class '{name}': the classes are {', '.join(vocab)}; rename it, or name your own vocabulary")
+    raise FerError(f"unknown class '{name}': the classes are {', '.join(vocab)}; rename it, or name your own "
+                   f"vocabulary")
 
 # %% ../nbs/00_core.ipynb #62c18635
 USAGES = ('Training', 'PublicTest', 'PrivateTest')

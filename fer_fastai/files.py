@@ -173,7 +173,8 @@ def cache_dir(
     d = d.joinpath(*parts)
     try: d.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise FerError(f'cannot make the cache folder {d}: {e.strerror}; set FER_FASTAI_HOME to one that can be written') from e
+        raise FerError(f'cannot make the cache folder {d}: {e.strerror}; set FER_FASTAI_HOME to one that can be '
+                       f'written') from e
     return d
 
 # %% ../nbs/01_files.ipynb #8a16c2af
@@ -194,14 +195,16 @@ def locked(
     except OSError as e: raise FerError(f'cannot lock {what or path}: {e.strerror or e}; name another place') from e
     try: yield
     finally:
-        with contextlib.suppress(OSError): os.unlink(lock.lock_file)      # who waits for it sees that it is gone, and makes another
+        # who waits for it sees that it is gone, and makes another
+        with contextlib.suppress(OSError): os.unlink(lock.lock_file)
         lock.release()
 
 # %% ../nbs/01_files.ipynb #8b1df4d5
 def safe_cell(
     value, # of a table that people open in a spreadsheet program
 ): # the same, but text that would be run as a formula begins with an apostrophe
-    "Disarm text that begins with `=`, `+`, `-`, `@`, tab or carriage return (OWASP, CSV injection); numbers stay numbers."
+    ("Disarm text that begins with `=`, `+`, `-`, `@`, tab or carriage return (OWASP, CSV injection); numbers stay "
+     "numbers.")
     return f"'{value}" if isinstance(value, str) and value.startswith(('=', '+', '-', '@', '\t', '\r')) else value
 
 # %% ../nbs/01_files.ipynb #52e7c375

@@ -14,7 +14,8 @@ from .core import FerError
 
 # %% ../nbs/02_images.ipynb #4b337151
 class _Quiet:
-    "In it, Pillow's warnings of damaged metadata and of size are left out; the last of several threads puts the filters back."
+    ("In it, Pillow's warnings of damaged metadata and of size are left out; the last of several threads puts the "
+     "filters back.")
     def __init__(self): self.lock, self.inside = threading.Lock(), 0
 
     def __enter__(self):
@@ -56,7 +57,8 @@ def open_picture(
     try:
         if given: _check_size(source.size, max_pixels, name)                       # before it is copied
         elif name is source and os.path.exists(source) and not os.path.isfile(source):
-            raise FerError(f'{name} cannot be read: it is a folder or a device; give a picture')   # a pipe would wait for ever
+            # a pipe would wait for ever
+            raise FerError(f'{name} cannot be read: it is a folder or a device; give a picture')
         with _quiet, source.copy() if given else Image.open(source, formats=FORMATS) as im:
             _check_size(im.size, max_pixels, name)
             side, full = max(im.size), source.format if given else im.format
@@ -115,7 +117,8 @@ def _scale(low, high, whole, full, name):
     if low < -.001 or high > (65535 if whole else 255): raise FerError(f'{says}; give 0 to 1 or 0 to 255')
     if full: return 1 / 257
     if whole and 255 < high < 16384:
-        raise FerError(f'{says}: 10 to 14 bits, or a dark picture in 16, nobody can tell; give 0 to 255, or floats from 0 to 1')
+        raise FerError(f'{says}: 10 to 14 bits, or a dark picture in 16, nobody can tell; give 0 to 255, or floats '
+                       f'from 0 to 1')
     if not whole and 1.001 < high < 8: raise FerError(f'{says}, which is neither 0 to 1 nor 0 to 255; give one of them')
     if whole: return 1 if high <= 255 else 1 / 257
     return 255. if high <= 1.001 else 1.

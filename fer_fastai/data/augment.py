@@ -58,7 +58,8 @@ def random_views(
     room = max(0., 1 - part)
     move = torch.complex(room * c[:, 2] + 2 * shift * c[:, 3], room * c[:, 4] + 2 * shift * c[:, 5])
     mirror = torch.where(r[:, 6] < .5, -1., 1.) if flip else torch.ones_like(r[:, 6])
-    return Views(turn, move, mirror, 1 + lighting * c[:, 7:9] if lighting else None, _holes(erase, r[:, 9:]) if erase else None)
+    return Views(turn, move, mirror, 1 + lighting * c[:, 7:9] if lighting else None,
+                 _holes(erase, r[:, 9:]) if erase else None)
 
 # %% ../../nbs/data/12_augment.ipynb #b1593d34
 def tta_views(
@@ -70,7 +71,8 @@ def tta_views(
     "The views of test-time augmentation."
     centre, room = centre_views(n, part, device), max(0., 1 - part)
     turned = lambda d: centre.turn * cmath.rect(1, math.radians(d)) if d else centre.turn
-    return [centre._replace(turn=turned(d), move=centre.move + complex(x * room, y * room), mirror=centre.mirror * m) for x, y, m, d in TTA[kind]]
+    return [centre._replace(turn=turned(d), move=centre.move + complex(x * room, y * room), mirror=centre.mirror * m)
+            for x, y, m, d in TTA[kind]]
 
 # %% ../../nbs/data/12_augment.ipynb #1cb191e9
 class FaceInput:
@@ -91,7 +93,8 @@ class FaceInput:
     )->Tensor: # float32 [n,c,size,size]
         "Bilinear, beyond the border reflected; faces larger than `resize` are first reduced to it without aliasing."
         views = views or centre_views(len(x), self.part, x.device)
-        if max(x.shape[2:]) > self.resize: x = F.interpolate(x.float(), (self.resize, self.resize), mode='bilinear', antialias=True)
+        if max(x.shape[2:]) > self.resize:
+            x = F.interpolate(x.float(), (self.resize, self.resize), mode='bilinear', antialias=True)
         u = (torch.arange(self.size, device=x.device) * 2 + 1) / self.size - 1
         row, col = (views.turn * views.mirror)[:, None] * u, (views.turn * 1j)[:, None] * u + views.move[:, None]
         mean, std = (x.new_tensor(v, dtype=torch.float32).view(-1, 1, 1) for v in (self.mean, self.std))
@@ -102,10 +105,12 @@ class FaceInput:
             k = slice(i, i + step)
             y = x[k].float()
             if views.light is not None: y = _lit(y, *views.light[k, :, None, None, None].unbind(1))
-            y = F.grid_sample(y, torch.view_as_real(row[k, None, :] + col[k, :, None]), padding_mode='reflection', align_corners=False)
+            y = F.grid_sample(y, torch.view_as_real(row[k, None, :] + col[k, :, None]), padding_mode='reflection',
+                              align_corners=False)
             if views.hole is not None:
                 left, top, right, bottom = views.hole[k, :, None].unbind(1)
-                y.masked_fill_((((u >= top) & (u < bottom))[:, :, None] & ((u >= left) & (u < right))[:, None, :])[:, None], grey)
+                y.masked_fill_((((u >= top) & (u < bottom))[:, :, None] & ((u >= left) & (u < right))[:, None, :])[:,
+                    None], grey)
             torch.addcmul(bias, y, scale, out=out[k])
         return out
 
@@ -118,7 +123,8 @@ class FaceInput:
 
 # %% ../../nbs/data/12_augment.ipynb #9a3e2aec
 def _lit(y, brightness, contrast):
-    "Brightness, then contrast about the mean, clipped after each, as torchvision's ColorJitter does it; float [n,1,h,w] from 0 to 255."
+    ("Brightness, then contrast about the mean, clipped after each, as torchvision's ColorJitter does it; float "
+     "[n,1,h,w] from 0 to 255.")
     y = y.mul_(brightness).clamp_(0, 255)
     m = y.mean((2, 3), keepdim=True)
     return y.sub_(m).mul_(contrast).add_(m).clamp_(0, 255)

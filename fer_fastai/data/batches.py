@@ -43,7 +43,9 @@ class FaceRows:
     def __len__(self): return len(self.where)
     def __repr__(self): return f'{len(self)} rows of a {self.faces}'
     def __getitem__(self, i):
-        if not isinstance(i, Integral): return FaceRows(self.faces, self.where[np.asarray(i)] if not isinstance(i, slice) else self.where[i], self.labels, self.tensors)
+        if not isinstance(i, Integral):
+            return FaceRows(self.faces, self.where[np.asarray(i)] if not isinstance(i, slice) else self.where[i],
+                            self.labels, self.tensors)
         at = self.where[i]
         return FaceRow(self.faces.pixels[at], self.faces.vocab[self.labels[at]])
 
@@ -72,11 +74,14 @@ class FaceDL(TfmdDL):
         x = on_device(rows, self.device, self.fake_l.num_workers)
         x = torch.from_numpy(np.asarray(rows.faces.pixels[at])) if x is None else x[torch.from_numpy(at).to(x.device)]
         codes = self.codes()
-        return (TensorImage(x[:, None]),) if codes is None else (TensorImage(x[:, None]), TensorCategory(torch.from_numpy(codes[rows.labels[at]])))
+        return (TensorImage(x[:, None]),) if codes is None else (TensorImage(x[:, None]),
+            TensorCategory(torch.from_numpy(codes[rows.labels[at]])))
 
     def codes(self):
         "The DataLoaders' code for each of the FaceSet's, or None where the dataset has no labels; looked up once."
-        if not hasattr(self, '_codes'): self._codes = None if len(self.dataset.tls) == 1 else np.array([self.vocab.o2i[v] for v in self.rows.faces.vocab])
+        if not hasattr(self, '_codes'):
+            self._codes = None if len(self.dataset.tls) == 1 else np.array([self.vocab.o2i[v]
+                for v in self.rows.faces.vocab])
         return self._codes
 
     def create_batches(self, samps):
@@ -84,7 +89,8 @@ class FaceDL(TfmdDL):
         idxs = np.fromiter(samps, dtype=np.int64)
         for i in range(0, len(idxs) - (self.bs - 1 if self.drop_last else 0), self.bs):
             yield self.fetch(idxs[i:i + self.bs])
-            if i % 256 < self.bs: _release(self.rows.faces.pixels)              # one face may draw two megabytes of the file in
+            # one face may draw two megabytes of the file in
+            if i % 256 < self.bs: _release(self.rows.faces.pixels)
 
     def do_item(self, s): return super().do_item(s) if self.rows is None else s or 0
     def do_batch(self, b): return super().do_batch(b) if self.rows is None else self.fetch(np.asarray(b))
@@ -92,16 +98,19 @@ class FaceDL(TfmdDL):
     def shuffle_fn(self, idxs):
         "An epoch's faces in random order: all, or as many of them as `n` says."
         rng, all_of_them = np.random.default_rng(self.rng.getrandbits(64)), len(self.dataset)
-        return (rng.permutation(all_of_them)[:len(idxs)] if self.weights is None else rng.choice(all_of_them, len(idxs), p=self.weights)).tolist()
+        return (rng.permutation(all_of_them)[:len(idxs)] if self.weights is None
+                else rng.choice(all_of_them, len(idxs), p=self.weights)).tolist()
 
 # %% ../../nbs/data/13_batches.ipynb #84169bd2
 def _release(pixels):
     "Give back the memory that memory-mapped pixels have come to occupy; the system's file cache keeps them."
     file = getattr(pixels, '_mmap', None)
-    if hasattr(file, 'madvise') and pixels.mode != 'c': file.madvise(mmap.MADV_DONTNEED)      # with 'c' what was written would be lost
+    # with 'c' what was written would be lost
+    if hasattr(file, 'madvise') and pixels.mode != 'c': file.madvise(mmap.MADV_DONTNEED)
 
 def on_device(rows, device, workers):
-    "All pixels of the FaceSet behind `rows` on the GPU, if it has one with four times the room and no other process fetches; else None."
+    ("All pixels of the FaceSet behind `rows` on the GPU, if it has one with four times the room and no other process "
+     "fetches; else None.")
     if device is None or device.type != 'cuda' or workers: return None
     if device not in rows.tensors:
         fits = rows.faces.pixels.nbytes * 4 < torch.cuda.mem_get_info(device)[0]

@@ -34,7 +34,8 @@ def rule_exact_duplicate(faces, threshold=None):
     return np.ones(len(faces)), _surplus(faces, group), _members(group)
 
 def rule_near_duplicate(faces, threshold):
-    "The same photo again with another brightness, compression or watermark: 16×16 thumbnails correlate above the threshold."
+    ("The same photo again with another brightness, compression or watermark: 16×16 thumbnails correlate above the "
+     "threshold.")
     group = duplicate_groups(faces.pixels, threshold)
     return np.ones(len(faces)), _surplus(faces, group) & ~_surplus(faces, exact_groups(faces.pixels)), _members(group)
 
@@ -52,7 +53,8 @@ def rule_blank(faces, threshold):
 
 # %% ../../nbs/data/10_cleaning.ipynb #547f195b
 def rule_blurred(faces, threshold):
-    "No fine detail: the variance of the Laplacian (Pech-Pacheco et al. 2000) is below the threshold. Blank faces are not counted."
+    ("No fine detail: the variance of the Laplacian (Pech-Pacheco et al. 2000) is below the threshold. Blank faces "
+     "are not counted.")
     def sharpness(p):
         p = p.astype(np.float32)
         return (p[1:-1, :-2] + p[1:-1, 2:] + p[:-2, 1:-1] + p[2:, 1:-1] - 4 * p[1:-1, 1:-1]).var()
@@ -78,8 +80,10 @@ def rule_no_face(faces, threshold, detector=None, progress=True):
     return value, value < threshold, np.full(len(faces), -1)
 
 # %% ../../nbs/data/10_cleaning.ipynb #31ad6417
-RULES = dict(exact_duplicate=(rule_exact_duplicate, None), near_duplicate=(rule_near_duplicate, .95), label_conflict=(rule_label_conflict, .95),
-             blank=(rule_blank, 12.), blurred=(rule_blurred, 100.), not_a_face=(rule_not_a_face, .5), no_face=(rule_no_face, .5))
+RULES = dict(exact_duplicate=(rule_exact_duplicate, None), near_duplicate=(rule_near_duplicate, .95),
+             label_conflict=(rule_label_conflict, .95),
+             blank=(rule_blank, 12.), blurred=(rule_blurred, 100.), not_a_face=(rule_not_a_face,
+                 .5), no_face=(rule_no_face, .5))
 
 # %% ../../nbs/data/10_cleaning.ipynb #ed1068cd
 @dataclass
@@ -109,7 +113,8 @@ def audit(
     "Run the rules."
     for name in (*thresholds, *skip):
         if name not in RULES: raise FerError(f"there is no rule '{name}'; the rules are {', '.join(RULES)}")
-    out = {*skip} | (set() if 'vote_not_a_face' in faces.table else {'not_a_face'}) | (set() if no_face or 'no_face' in thresholds else {'no_face'})
+    out = {*skip} | (set() if 'vote_not_a_face' in faces.table else {'not_a_face'}) | (set() if no_face
+        or 'no_face' in thresholds else {'no_face'})
     use, found, rows, all_groups = faces.table.usage.to_numpy(), [], [], {}
     for name in bar([n for n in RULES if n not in out], progress):
         rule, threshold = RULES[name]
@@ -117,13 +122,16 @@ def audit(
         value, broken, group = rule(faces, threshold)
         all_groups[name], at = group, np.flatnonzero(broken)
         drop = np.isin(use[at], usages)
-        found.append(pd.DataFrame(dict(rule=name, index=at, source=faces.table.source.iloc[at].to_numpy(), usage=use[at], label=faces.labels[at],
+        found.append(pd.DataFrame(dict(rule=name, index=at, source=faces.table.source.iloc[at].to_numpy(),
+                                       usage=use[at], label=faces.labels[at],
                                        group=group[at], value=np.round(value[at], 4), drop=drop)))
         groups = np.unique(group[at][group[at] >= 0])
         members = pd.DataFrame(dict(g=group, u=use))[np.isin(group, groups)]
-        rows.append(dict(rule=name, threshold=threshold, found=len(at), groups=len(groups), across_usages=int((members.groupby('g').u.nunique() > 1).sum()),
+        rows.append(dict(rule=name, threshold=threshold, found=len(at), groups=len(groups),
+                         across_usages=int((members.groupby('g').u.nunique() > 1).sum()),
                          dropped=int(drop.sum()), **{u: int((use[at] == u).sum()) for u in dict.fromkeys(use)}))
-    empty = pd.DataFrame(dict(rule=[], index=np.array([], int), source=[], usage=[], label=[], group=[], value=[], drop=np.array([], bool)))
+    empty = pd.DataFrame(dict(rule=[], index=np.array([], int), source=[], usage=[], label=[], group=[], value=[],
+                              drop=np.array([], bool)))
     return Audit(faces, pd.concat(found, ignore_index=True) if found else empty, pd.DataFrame(rows), all_groups)
 
 # %% ../../nbs/data/10_cleaning.ipynb #0648de3c
@@ -149,11 +157,13 @@ def plot_audit(
             page[(y + pairs) * h:(y + pairs + 1) * h, x * w:(x + 1) * w] = audit.faces.pixels[f.index]
             if pairs:
                 others = np.flatnonzero(group == f.group)
-                others = others[(others != f.index) & ((audit.faces.labels[others] != f.label) | (r.rule != 'label_conflict'))]
+                others = others[(others != f.index) & ((audit.faces.labels[others] != f.label)
+                                                       | (r.rule != 'label_conflict'))]
                 page[:h, x * w:(x + 1) * w] = audit.faces.pixels[others[0]]
         ax.imshow(page, cmap='gray', vmin=0, vmax=255, interpolation='nearest'); ax.axis('off')
         above = '' if np.isnan(r.threshold or np.nan) else f' (threshold {r.threshold:g})'
-        ax.set_title(f"{r.rule.replace('_', ' ')}{above}: {r.found} found, {r.dropped} dropped", loc='left', fontsize=10)
+        ax.set_title(f"{r.rule.replace('_', ' ')}{above}: {r.found} found, {r.dropped} dropped", loc='left',
+                     fontsize=10)
     return fig
 
 # %% ../../nbs/data/10_cleaning.ipynb #e99ce076
@@ -167,9 +177,11 @@ def save_report(
     with atomic(folder/'audit.csv') as f: audit.findings.to_csv(f, index=False)
     write_json(folder/'audit.json', dict(
         faces=len(audit.faces), left=len(left), fingerprint=audit.faces.fingerprint, fingerprint_left=left.fingerprint, vocab=audit.faces.vocab,
-        rules={r['rule']: {k: v for k, v in r.items() if k != 'rule'} for r in json_rows(audit.summary)}, skipped=audit.faces.skipped))
+        rules={r['rule']: {k: v for k, v in r.items() if k != 'rule'}
+               for r in json_rows(audit.summary)}, skipped=audit.faces.skipped))
     save_figure(plot_audit(audit), folder/'audit.png')
 
 def json_rows(table):
     "The rows of a table as what JSON can hold."
-    return [{k: None if pd.isna(v) else v.item() if hasattr(v, 'item') else v for k, v in row.items()} for row in table.to_dict('records')]
+    return [{k: None if pd.isna(v) else v.item() if hasattr(v, 'item') else v for k, v in row.items()}
+            for row in table.to_dict('records')]

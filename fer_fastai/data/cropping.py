@@ -31,7 +31,8 @@ def crop_face(
     half = math.ceil(side * .75)                                   # room to turn in
     cx, cy = face.x + face.width // 2, face.y + face.height // 2
     h, w = picture.shape[:2]
-    patch = picture[np.clip(np.arange(cy - half, cy + half), 0, h - 1)][:, np.clip(np.arange(cx - half, cx + half), 0, w - 1)]
+    patch = picture[np.clip(np.arange(cy - half, cy + half), 0, h - 1)][:,
+        np.clip(np.arange(cx - half, cx + half), 0, w - 1)]
     im = Image.fromarray(patch).convert('L')
     if align and face.eyes:
         (x0, y0), (x1, y1) = face.eyes

@@ -42,7 +42,9 @@ class FaceTransform(RandTransform):
     def before_call(self, b, split_idx): self.random = split_idx == 0
     def encodes(self, x:TensorImage):
         x = x.as_subclass(Tensor)
-        return TensorImage(self.prep(x, random_views(len(x), self.prep.part, **self.views, device=x.device) if self.random else None))
+        return TensorImage(self.prep(x,
+                                     random_views(len(x), self.prep.part, **self.views,
+                                                  device=x.device) if self.random else None))
     def decodes(self, x:TensorImage): return TensorImage(self.prep.undo(x.as_subclass(Tensor)))
 
 # %% ../../nbs/data/14_dataloaders.ipynb #29b206c2
@@ -95,7 +97,8 @@ class FaceSplitter:
     def __call__(self, rows):
         parts = split_faces(rows.faces, self.valid_pct, self.seed, self.near)
         if not all(map(len, parts)):
-            raise FerError(f'a valid_pct of {self.valid_pct} leaves {len(parts[0])} faces for training and {len(parts[1])} for validation; take another, or more faces')
+            raise FerError(f'a valid_pct of {self.valid_pct} leaves {len(parts[0])} faces for training and '
+                           f'{len(parts[1])} for validation; take another, or more faces')
         return tuple(np.searchsorted(rows.where, part) for part in parts)
 
 class PhotoSplitter:
@@ -136,11 +139,14 @@ def get_dblock(
     check_ranges(rotate=rotate, scale=scale, shift=shift, lighting=lighting, erase=erase)
     resize = round(size * 256 / 224) if resize is None else resize
     check_ranges(size=size, resize=resize)
-    way = dict(get_items=get_image_files, get_y=photo_label(vocab), splitter=PhotoSplitter(valid_pct, seed)) if photos else dict(
+    way = dict(get_items=get_image_files, get_y=photo_label(vocab),
+               splitter=PhotoSplitter(valid_pct, seed)) if photos else dict(
         get_items=training_rows, get_x=get_pixels, get_y=get_label, splitter=FaceSplitter(valid_pct, seed, near))
     return DataBlock(
-        blocks=(FaceBlock(resize if photos else None, by_item or photos), CategoryBlock(vocab=list(vocab), sort=False)), **way,
-        batch_tfms=FaceTransform(FaceInput(size, resize, *stats), flip=flip, rotate=rotate, scale=scale, shift=shift, lighting=lighting, erase=erase))
+        blocks=(FaceBlock(resize if photos else None, by_item or photos),
+                CategoryBlock(vocab=list(vocab), sort=False)), **way,
+        batch_tfms=FaceTransform(FaceInput(size, resize, *stats), flip=flip, rotate=rotate, scale=scale, shift=shift,
+                                 lighting=lighting, erase=erase))
 
 # %% ../../nbs/data/14_dataloaders.ipynb #274f7b58
 def _check_pictures(folder, crop):
@@ -180,7 +186,8 @@ def get_dls(
     single = photos or kwargs.get('by_item', False)
     if num_workers is None: num_workers = 2 if single else 0
     if not photos: kwargs = dict(vocab=source.vocab) | kwargs
-    dls = get_dblock(photos=photos, **kwargs).dataloaders(source, bs=bs, val_bs=val_bs or 4 * bs, num_workers=num_workers, device=device)
+    dls = get_dblock(photos=photos, **kwargs).dataloaders(source, bs=bs, val_bs=val_bs or 4 * bs,
+                                                          num_workers=num_workers, device=device)
     train, valid, what = len(dls.train_ds), len(dls.valid_ds), 'photos' if photos else 'faces'
     if train < bs or not valid:
         raise FerError(f'{train} training and {valid} validation {what} are too few for batches of {bs}; give more, '
@@ -191,6 +198,8 @@ def get_dls(
 # %% ../../nbs/data/14_dataloaders.ipynb #32d6c697
 def _way(dl, single, workers):
     "How a DataLoader reads, in words."
-    if single: return f"read one by one in {workers} {'process' if workers == 1 else 'processes'}" if workers else 'read one by one'
+    if single:
+        return f"read one by one in {workers} {'process' if workers == 1 else 'processes'}" if workers else 'read one by one'
     if on_device(dl.rows, dl.device, workers) is not None: return f'in whole batches from the memory of {dl.device}'
-    return f"in whole batches from {'disk (memory-mapped)' if isinstance(dl.rows.faces.pixels, np.memmap) else 'memory'}"
+    return (f"in whole batches from "
+            f"{'disk (memory-mapped)' if isinstance(dl.rows.faces.pixels, np.memmap) else 'memory'}")

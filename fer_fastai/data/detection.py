@@ -188,7 +188,8 @@ class FaceDetector:
         zoom:int=1, # 0 sees faces from about a fifth of the picture's longer side; each step halves that, for four times as many looks
     ):
         self.min_score, self.zoom, self.spare, self.lock = min_score, zoom, [], threading.Lock()
-        self.close = weakref.finalize(self, _free, self.spare)              # at the latest when nobody holds the detector any more
+        # at the latest when nobody holds the detector any more
+        self.close = weakref.finalize(self, _free, self.spare)
         self.close.atexit = False
         _detectors.add(self)
 
@@ -219,7 +220,8 @@ class FaceDetector:
         (h, w), faces = rgb.shape[:2], []
         for f in found:
             b, eyes = f.bounding_box, sorted((k.x * w - border, k.y * h - border) for k in f.keypoints[:2])
-            faces.append(Face(b.origin_x - border, b.origin_y - border, b.width, b.height, round(f.categories[0].score, 4), tuple(eyes)))
+            faces.append(Face(b.origin_x - border, b.origin_y - border, b.width, b.height,
+                              round(f.categories[0].score, 4), tuple(eyes)))
         return sorted(faces, key=lambda f: -f.width * f.height)
 
     def __call__(self,

@@ -39,10 +39,14 @@ def draw_identity(rng)->dict:
     "Proportions and tones of one drawn person."
     skin = rng.uniform(95, 215)
     return dict(
-        skin=skin, hair=rng.uniform(15, min(skin - 35, 140)), lips=skin * rng.uniform(.55, .78), wide=rng.uniform(.58, .70),
-        high=rng.uniform(.80, .95), eye_x=rng.uniform(.24, .30), eye_y=rng.uniform(-.22, -.12), eye=rng.uniform(.85, 1.2),
-        brow=rng.uniform(.035, .075), nose=rng.uniform(.16, .24), mouth=rng.uniform(.19, .26), mouth_y=rng.uniform(.40, .48),
-        hairline=rng.uniform(-.75, -.5), clothes=rng.uniform(15, 235), long=rng.random() < .4, glasses=rng.random() < .12, beard=rng.random() < .12)
+        skin=skin, hair=rng.uniform(15, min(skin - 35, 140)), lips=skin * rng.uniform(.55, .78), wide=rng.uniform(.58,
+            .70),
+        high=rng.uniform(.80, .95), eye_x=rng.uniform(.24, .30), eye_y=rng.uniform(-.22, -.12), eye=rng.uniform(.85,
+            1.2),
+        brow=rng.uniform(.035, .075), nose=rng.uniform(.16, .24), mouth=rng.uniform(.19, .26), mouth_y=rng.uniform(.40,
+            .48),
+        hairline=rng.uniform(-.75, -.5), clothes=rng.uniform(15,
+            235), long=rng.random() < .4, glasses=rng.random() < .12, beard=rng.random() < .12)
 
 # %% ../../nbs/data/04_drawn.ipynb #23e2c3c6
 class _Canvas:
@@ -52,7 +56,8 @@ class _Canvas:
         self.d = ImageDraw.Draw(self.im)
         for _ in range(5):                                             # a background
             x, y, rx, ry = rng.uniform(-.2, 1.2, 2).tolist() + rng.uniform(.12, .5, 2).tolist()
-            self.d.polygon([tuple(q) for q in _ellipse(x, y, rx, ry, int(rng.integers(3, 9))) * size], fill=int(rng.uniform(10, 240)))
+            self.d.polygon([tuple(q) for q in _ellipse(x, y, rx, ry, int(rng.integers(3, 9))) * size],
+                           fill=int(rng.uniform(10, 240)))
         self.scale, turn = size * rng.uniform(.48, .57), math.radians(rng.normal(0, 5))
         self.yaw, self.at = rng.normal(0, .11), size * (.5 + rng.normal(0, .03, 2)) + [0, size * .03]
         self.rot = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
@@ -85,7 +90,8 @@ def _head(c, p):
     for s in (-1, 1): c.fill(_ellipse(s * p['wide'], -.05, .07, .15), p['skin'] * .88, .1)
     t = np.linspace(0, 2 * np.pi, 40)
     y = p['high'] * np.sin(t)
-    c.fill(np.stack([p['wide'] * np.cos(t) * np.where(y > 0, 1 - .22 * (y / p['high'])**2, 1), np.maximum(y, p['hairline'])], 1), p['skin'], .6)
+    c.fill(np.stack([p['wide'] * np.cos(t) * np.where(y > 0, 1 - .22 * (y / p['high'])**2, 1),
+                     np.maximum(y, p['hairline'])], 1), p['skin'], .6)
     if p['beard']: c.fill(_arc((-.48, .30), 1.35 * p['high'] - .3, (.48, .30)), p['skin'] * .72)
 
 # %% ../../nbs/data/04_drawn.ipynb #fd5c088d
@@ -107,12 +113,14 @@ def _eyes(c, p, au):
         b = p['eye_y'] - .19 * p['eye']
         brow = [(s * (.10 - .045 * au[4]), b - .03 - .13 * au[1] + .13 * au[4] + .04 * au[9]),
                 (s * .20, b - .05 - .10 * au[1] - .04 * au[2] + .09 * au[4] + .03 * au[9]),
-                (s * .33, b - .065 - .10 * au[2] - .01 * au[1] + .05 * au[4]), (s * .45, b + .01 - .11 * au[2] + .05 * au[1])]
+                (s * .33, b - .065 - .10 * au[2] - .01 * au[1] + .05 * au[4]), (s * .45,
+                    b + .01 - .11 * au[2] + .05 * au[1])]
         c.line(brow, p['hair'] * .8, p['brow'])
         if au[4] > .3: c.line([(s * .045, b - .04 + .08 * au[4]), (s * .04, b + .12)], p['skin'] * .68, .016)
         if p['glasses']: c.line(_ellipse(x, y + .02, .19, .15)[list(range(28)) + [0]], 30, .02)
     if max(au[1], au[2]) > .5:
-        for k in (0, 1): c.line(_arc((-.25, b - .24 - .07 * k), b - .27 - .07 * k, (.25, b - .24 - .07 * k)), p['skin'] * .8, .012)
+        for k in (0, 1):
+            c.line(_arc((-.25, b - .24 - .07 * k), b - .27 - .07 * k, (.25, b - .24 - .07 * k)), p['skin'] * .8, .012)
     if p['glasses']: c.line([(-.09, p['eye_y']), (.09, p['eye_y'])], 30, .02)
 
 # %% ../../nbs/data/04_drawn.ipynb #61c10329
@@ -123,10 +131,14 @@ def _nose(c, p, au):
     c.line([(.03, p['eye_y'] + .05), (.05, tip - .06), (wing, tip)], k * .80, .02)
     c.line(_arc((-wing, tip), tip + .045, (wing, tip)), k * .6, .022)
     if au[9] > .3:
-        for j in range(3): c.line(_arc((-.075, p['eye_y'] + .03 + .055 * j), p['eye_y'] + .055 * j, (.075, p['eye_y'] + .03 + .055 * j)), k * .66, .016)
+        for j in range(3):
+            c.line(_arc((-.075, p['eye_y'] + .03 + .055 * j), p['eye_y'] + .055 * j,
+                        (.075, p['eye_y'] + .03 + .055 * j)), k * .66, .016)
     fold = max(au[12], .9 * au[10], .8 * au[9])
     if fold > .25:
-        for s in (-1, 1): c.line([(s * (wing + .03), tip - .03), (s * (.2 + .06 * au[12]), tip + .10), (s * (.26 + .06 * au[12]), p['mouth_y'] + .02)], k * (1 - .3 * fold), .022)
+        for s in (-1, 1):
+            c.line([(s * (wing + .03), tip - .03), (s * (.2 + .06 * au[12]), tip + .10),
+                    (s * (.26 + .06 * au[12]), p['mouth_y'] + .02)], k * (1 - .3 * fold), .022)
 
 # %% ../../nbs/data/04_drawn.ipynb #a7bd6088
 def _mouth(c, p, au):
@@ -142,7 +154,8 @@ def _mouth(c, p, au):
     if gap > .04:
         c.fill(np.concatenate([_arc(left, up, right), _arc(right, down, left)]), 25)
         teeth = min(.5 * gap, .055)
-        if au[12] + au[20] + au[10] > .3: c.fill(np.concatenate([_arc(left, up, right), _arc(right, up + teeth, left)]), 225)
+        if au[12] + au[20] + au[10] > .3:
+            c.fill(np.concatenate([_arc(left, up, right), _arc(right, up + teeth, left)]), 225)
     else: c.line(_arc(left, mid, right), p['lips'] * .45, .02 + .012 * au[23])
     if au[15] > .4:
         for s in (-1, 1): c.line([(s * (w + .02), corner - .01), (s * (w + .05), corner + .07)], p['skin'] * .7, .018)
@@ -157,7 +170,8 @@ def draw_face(
     p, au = draw_identity(rng), draw_units(emotion, rng)
     c = _Canvas(4 * size, rng)
     _head(c, p); _nose(c, p, au); _eyes(c, p, au); _mouth(c, p, au)
-    im = c.im.filter(ImageFilter.GaussianBlur(4 * size / 48 * rng.uniform(.3, .7))).resize((size, size), Image.Resampling.BOX)
+    im = c.im.filter(ImageFilter.GaussianBlur(4 * size / 48 * rng.uniform(.3, .7))).resize((size, size),
+        Image.Resampling.BOX)
     y, x = np.mgrid[-1:1:size * 1j, -1:1:size * 1j]
     way = rng.uniform(0, 2 * np.pi)
     light = 1 + rng.uniform(0, .35) * (x * math.cos(way) + y * math.sin(way))

@@ -17,7 +17,8 @@ from ..files import atomic, contents, locked, sha256_of, write_json
 # %% ../../nbs/data/00_faceset.ipynb #45956d98
 @dataclass
 class FaceSet:
-    "`pixels` uint8 [n,h,w] (plain or memory-mapped) and a `table` with one row per face: label, usage, source, and FER+ votes where given."
+    ("`pixels` uint8 [n,h,w] (plain or memory-mapped) and a `table` with one row per face: label, usage, source, and "
+     "FER+ votes where given.")
     pixels: np.ndarray
     table: pd.DataFrame
     vocab: tuple = EMOTIONS
@@ -39,13 +40,16 @@ class FaceSet:
     def usage(self, *names):
         "The faces of these usages; `FerError` where there are none."
         mask = self.table.usage.isin(names).to_numpy()
-        if not mask.any(): raise FerError(f"no face has the usage {' or '.join(names)}; there are {', '.join(self.table.usage.unique())}")
+        if not mask.any():
+            raise FerError(f"no face has the usage {' or '.join(names)}; there are "
+                           f"{', '.join(self.table.usage.unique())}")
         return self[mask]
 
     def counts(self):
         "Faces per class and usage."
         t = pd.crosstab(self.table.label, self.table.usage)
-        return t.reindex(index=range(len(self.vocab)), columns=self.table.usage.unique(), fill_value=0).set_axis(list(self.vocab))
+        return t.reindex(index=range(len(self.vocab)), columns=self.table.usage.unique(),
+                         fill_value=0).set_axis(list(self.vocab))
 
 # %% ../../nbs/data/00_faceset.ipynb #2348a068
 @patch(as_prop=True)
@@ -124,7 +128,8 @@ def load_faces(
         faces, meta = _read_saved(Path(folder), mmap)
         if wrong := _wrong(faces): raise ValueError(wrong)
         if faces.fingerprint != meta['fingerprint']: raise ValueError(changed)
-        if 'table' in meta and sha256_of(Path(folder)/'table.csv') != meta['table']: raise ValueError(changed)   # the other columns
+        # the other columns
+        if 'table' in meta and sha256_of(Path(folder)/'table.csv') != meta['table']: raise ValueError(changed)
         return faces
     except MemoryError: raise
     except PermissionError as e:

@@ -10,7 +10,8 @@ import re
 from ..core import FerError, USAGES, label_code
 
 # %% ../../nbs/data/02_names.ipynb #5fa04a78
-USAGE_WORDS = {u.lower(): u for u in USAGES} | dict(train='Training', valid='Validation', val='Validation', validation='Validation', test='Test')
+USAGE_WORDS = {u.lower(): u for u in USAGES} | dict(train='Training', valid='Validation', val='Validation',
+                                                    validation='Validation', test='Test')
 
 def usage_code(word, where):
     "The usage that a cell names."

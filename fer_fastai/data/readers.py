@@ -29,7 +29,8 @@ def _unzip(path, to):
                 if i.filename.startswith(('/', '\\')) or '..' in re.split(r'[/\\]', i.filename) or ':' in i.filename:
                     raise FerError(f"{path} holds '{printable(i.filename)[:200]}', which would be written outside "
                                    f"its folder; don't trust this file")
-            if sum(i.file_size for i in z.infolist()) > MAX_UNPACKED: raise FerError(f'{path} would unpack to more than {MAX_UNPACKED >> 30} GiB; unpack it yourself')
+            if sum(i.file_size for i in z.infolist()) > MAX_UNPACKED:
+                raise FerError(f'{path} would unpack to more than {MAX_UNPACKED >> 30} GiB; unpack it yourself')
             z.extractall(to)
     except FerError: raise
     except OSError as e:
@@ -85,12 +86,18 @@ TRAINING_COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965)   # per class, in la
 
 def _from_kaggle(progress):
     try: import kagglehub
-    except ImportError as e: raise FerError("'fer2013' is fetched with kagglehub: pip install 'fer_fastai[kaggle]', or give the path of your own copy") from e
+    except ImportError as e:
+        raise FerError("'fer2013' is fetched with kagglehub: pip install 'fer_fastai[kaggle]', or give the path of "
+                       "your own copy") from e
     try: root = kagglehub.dataset_download(KAGGLE)
-    except Exception as e: raise FerError(f'Kaggle did not give {KAGGLE} ({type(e).__name__}: {e}); download FER2013 by hand and give its path') from e
+    except Exception as e:
+        raise FerError(f'Kaggle did not give {KAGGLE} ({type(e).__name__}: {e}); download FER2013 by hand and give '
+                       f'its path') from e
     faces = faces_from_folder(root, progress=progress)
     got = tuple(faces.counts().get('Training', pd.Series(dtype=int)))
-    if got != TRAINING_COUNTS: raise FerError(f'what Kaggle gave is not FER2013: {got} Training faces per class, not {TRAINING_COUNTS}; give the path of your own copy')
+    if got != TRAINING_COUNTS:
+        raise FerError(f'what Kaggle gave is not FER2013: {got} Training faces per class, not {TRAINING_COUNTS}; '
+                       f'give the path of your own copy')
     return faces
 
 # %% ../../nbs/data/09_readers.ipynb #91ff893b

@@ -32,7 +32,8 @@ def _unit(small):
 
 # %% ../../nbs/data/01_splits.ipynb #6cc34e73
 def _bounds(small):
-    "The main components of thumbnails and the length of the rest, float32 [n,32]: dot products never below the correlation."
+    ("The main components of thumbnails and the length of the rest, float32 [n,32]: dot products never below the "
+     "correlation.")
     parts = [slice(i, i + 8192) for i in range(0, len(small), 8192)]
     main = np.linalg.eigh(sum(_unit(small[p]).T @ _unit(small[p]) for p in parts))[1][:, -31:]
     out = np.empty((len(small), main.shape[1] + 1), dtype=np.float32)
@@ -44,7 +45,8 @@ def _bounds(small):
 
 # %% ../../nbs/data/01_splits.ipynb #3d83ce92
 def _near(small, threshold, photo=None, block=512):
-    "Yield pairs whose thumbnails correlate above the threshold, by blocks, but none that has one number in `photo` by then."
+    ("Yield pairs whose thumbnails correlate above the threshold, by blocks, but none that has one number in `photo` "
+     "by then.")
     if not len(small): return
     bound, one = _bounds(small), lambda p: photo is not None and p.min() == p.max()
     for i in range(0, len(small), block):
@@ -61,7 +63,8 @@ def _near(small, threshold, photo=None, block=512):
 
 # %% ../../nbs/data/01_splits.ipynb #5dbc6d99
 def _photos(small, threshold, most=None):
-    "Number thumbnails: equal ones are linked by near pairs, directly or over others. At most `most` pairs are held, and a block's."
+    ("Number thumbnails: equal ones are linked by near pairs, directly or over others. At most `most` pairs are held, "
+     "and a block's.")
     n, photo, pairs = len(small), np.arange(len(small)), []
     if most is None: most = max(2**18, n)
     def link():

@@ -11,8 +11,10 @@ from ..core import FerError
 
 # %% ../../nbs/data/11_views.ipynb #fa518e80
 CROPS = (0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1)
-TTA = dict(none=((0, 0, 1, 0),), flip=((0, 0, 1, 0), (0, 0, -1, 0)), turn=tuple((0, 0, 1, d) for d in (0, -7, 7)), flip_turn=tuple((0, 0, m, d) for d in (0, -7, 7) for m in (1, -1)),
-           five=tuple((x, y, 1, 0) for x, y in CROPS), ten=tuple((x, y, m, 0) for x, y in CROPS for m in (1, -1)))      # place of the crop, mirror, degrees
+TTA = dict(none=((0, 0, 1, 0),), flip=((0, 0, 1, 0), (0, 0, -1, 0)), turn=tuple((0, 0, 1, d) for d in (0, -7, 7)),
+           flip_turn=tuple((0, 0, m, d) for d in (0, -7, 7) for m in (1, -1)),
+           five=tuple((x, y, 1, 0) for x, y in CROPS), ten=tuple((x, y, m, 0) for x,
+               y in CROPS for m in (1, -1)))      # place of the crop, mirror, degrees
 
 # %% ../../nbs/data/11_views.ipynb #f386e162
 def check_tta(
@@ -29,5 +31,6 @@ def view_grids(
     "Where each pixel of the network's input lies in a face."
     part = spec['size'] / spec['resize']
     u = (np.arange(spec['size']) * 2 + 1) / spec['size'] - 1
-    places = [part * np.exp(1j * np.radians(d)) * (mirror * u[None, :] + 1j * u[:, None]) + (1 - part) * complex(x, y) for x, y, mirror, d in TTA[tta]]
+    places = [part * np.exp(1j * np.radians(d)) * (mirror * u[None, :] + 1j * u[:, None]) + (1 - part) * complex(x, y)
+              for x, y, mirror, d in TTA[tta]]
     return np.stack([np.real(places), np.imag(places)], -1).astype(np.float32)

@@ -12,7 +12,8 @@ from ..files import ordinary_file
 from .faceset import FaceSet
 
 # %% ../../nbs/data/03_votes.ipynb #576acd7e
-VOTES = dict(neutral='neutral', happiness='happy', surprise='surprise', sadness='sad', anger='angry', disgust='disgust', fear='fear',
+VOTES = dict(neutral='neutral', happiness='happy', surprise='surprise', sadness='sad', anger='angry',
+             disgust='disgust', fear='fear',
              contempt='contempt', unknown='unknown', NF='not_a_face')
 
 # %% ../../nbs/data/03_votes.ipynb #06d286f0
@@ -32,7 +33,8 @@ def _votes(path):
 
 # %% ../../nbs/data/03_votes.ipynb #c3e8e663
 def _by_name(names):
-    "For each picture number the votes' row that names it, -1 where none does; unnamed rows (not a face) follow the one before them."
+    ("For each picture number the votes' row that names it, -1 where none does; unnamed rows (not a face) follow the "
+     "one before them.")
     number = pd.to_numeric(names.str.extract(r'(\d{1,9})')[0]).to_numpy()
     named = ~np.isnan(number)
     place = np.full(int(np.nanmax(number, initial=-1)) + len(names) + 1, -1)
@@ -50,7 +52,9 @@ def add_votes(
     "Put the FER+ votes beside the faces; `FerError` where they don't belong together."
     votes = _votes(path)
     row = pd.to_numeric(faces.table.source.str.removeprefix('row '), errors='coerce')
-    if row.isna().any(): raise FerError(f'the votes go with a CSV, row by row; these faces come from elsewhere ({faces.table.source.iloc[0]})')
+    if row.isna().any():
+        raise FerError(f'the votes go with a CSV, row by row; these faces come from elsewhere '
+                       f'({faces.table.source.iloc[0]})')
     emotions = [k for k, v in VOTES.items() if v in faces.vocab]
     top = np.array([faces.vocab.index(VOTES[k]) for k in emotions])[votes[emotions].to_numpy().argmax(1)]
     def agreement(at):
@@ -72,8 +76,10 @@ def vote_shares(
     faces:FaceSet, # with votes, from `read_faces(..., votes=...)` or `add_votes`
 )->np.ndarray: # float64 [n,c]; rows sum to 1, or to 0 where nobody voted for one of the c classes
     "What share of the votes each class of the vocabulary got."
-    if f'vote_{faces.vocab[0]}' not in faces.table: raise FerError('these faces have no FER+ votes; give fer2013new.csv (--votes, or votes= in read_faces)')
-    votes = np.stack([faces.table.get(f'vote_{v}', pd.Series(0, faces.table.index)).to_numpy(dtype=float) for v in faces.vocab], 1)
+    if f'vote_{faces.vocab[0]}' not in faces.table:
+        raise FerError('these faces have no FER+ votes; give fer2013new.csv (--votes, or votes= in read_faces)')
+    votes = np.stack([faces.table.get(f'vote_{v}', pd.Series(0, faces.table.index)).to_numpy(dtype=float)
+                      for v in faces.vocab], 1)
     return votes / np.maximum(votes.sum(1, keepdims=True), 1)
 
 # %% ../../nbs/data/03_votes.ipynb #698ca7a0
@@ -82,11 +88,14 @@ def vote_table(
 )->pd.DataFrame: # choice (the name with most votes), share (of all votes, for it), label_share (for the face's own label); NaN without votes
     "The votes, summed up for each face."
     votes = faces.table.filter(regex='^vote_')
-    if votes.empty: raise FerError('these faces have no FER+ votes; give fer2013new.csv (--votes, or votes= in read_faces)')
+    if votes.empty:
+        raise FerError('these faces have no FER+ votes; give fer2013new.csv (--votes, or votes= in read_faces)')
     v, total = votes.to_numpy(dtype=float), votes.to_numpy(dtype=float).sum(1)
     with np.errstate(invalid='ignore'):
-        own = sum(np.where(faces.labels == i, faces.table[f'vote_{c}'] if f'vote_{c}' in votes else 0., 0.) for i, c in enumerate(faces.vocab))
-        t = pd.DataFrame(dict(choice=np.array([c.removeprefix('vote_') for c in votes])[v.argmax(1)], share=v.max(1) / total, label_share=own / total))
+        own = sum(np.where(faces.labels == i, faces.table[f'vote_{c}'] if f'vote_{c}' in votes else 0., 0.) for i,
+                  c in enumerate(faces.vocab))
+        t = pd.DataFrame(dict(choice=np.array([c.removeprefix('vote_') for c in votes])[v.argmax(1)],
+                              share=v.max(1) / total, label_share=own / total))
     t.loc[total == 0, 'choice'] = None
     return t
 
@@ -105,4 +114,5 @@ def precision_recall(
 )->dict: # precision, recall, base (share of truth), flagged (share)
     "How good the flags are."
     hit = (flagged & truth).sum()
-    return dict(precision=float(hit / max(flagged.sum(), 1)), recall=float(hit / max(truth.sum(), 1)), base=float(truth.mean()), flagged=float(flagged.mean()))
+    return dict(precision=float(hit / max(flagged.sum(), 1)), recall=float(hit / max(truth.sum(), 1)),
+                base=float(truth.mean()), flagged=float(flagged.mean()))

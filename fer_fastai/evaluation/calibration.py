@@ -44,7 +44,7 @@ def reliability(
 def risk_coverage(
     probs:np.ndarray, # float [n,c]
     targets:np.ndarray, # int [n]
-)->tuple: # coverage and risk, float [n]: share of faces that are answered, the surest first, and the share of errors among them
+)->tuple: # coverage and risk, float [n]: share of faces answered, the surest first; share of errors among them
     "What abstaining on the least sure faces brings (El-Yaniv and Wiener 2010)."
     wrong = (probs.argmax(1) != targets)[np.argsort(-probs.max(1), kind='stable')]
     k = np.arange(1, len(wrong) + 1)

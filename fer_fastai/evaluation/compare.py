@@ -128,7 +128,8 @@ def _cells(r):
     if not isinstance(r.get('difference_95'), tuple): return out
     return out | {
         'difference': f"{100 * r['difference']:+.1f}", '95 % of it': _span(r['difference_95'], 100, '+'),
-        'only first': f"{r['only_a']:.0f}", 'only this': f"{r['only_b']:.0f}", 'p': f"{r['p']:.2g}", 'p (Holm)': f"{r['p_holm']:.2g}"}
+        'only first': f"{r['only_a']:.0f}", 'only this': f"{r['only_b']:.0f}",
+        'p': f"{r['p']:.2g}", 'p (Holm)': f"{r['p_holm']:.2g}"}
 
 # %% ../../nbs/evaluation/05_compare.ipynb #4aeb1bcb
 def compare_text(

@@ -24,7 +24,9 @@ class Residual(nn.Sequential):
 # %% ../../nbs/models/03_architectures.ipynb #893a08b5
 def face_net(
     channels:int=1, # of the input
-    stages:tuple=((32, 'c'), (64, 'cc'), (128, 'cr'), (256, 'cr')), # width and layers of each, at half the resolution of the one before: c a convolution, r a residual pair
+    stages:tuple=((32, 'c'), (64, 'cc'), (128, 'cr'),
+                  (256,
+                   'cr')), # width and layers of each, at half the resolution of the one before: c a convolution, r a residual pair
     dropout:float=.4, # of the features
 )->tuple: # the module, and its number of features
     "Convolutions 3×3 with pooling between the stages, then the average over all places."
@@ -41,13 +43,16 @@ def resnet18_native(
     channels:int=1, # of the input
 )->tuple: # the module, and its number of features
     "torchvision's ResNet-18 with a 3×3 stem of stride 1 and without the pooling behind it."
-    from torchvision.models import resnet18                       # torchvision takes a second to import, and the small networks don't need it
+    # torchvision takes a second to import, and the small networks don't need it
+    from torchvision.models import resnet18
     model = resnet18()
     model.conv1, model.maxpool = nn.Conv2d(channels, 64, 3, 1, 1, bias=False), nn.Identity()
     return model, _cut(model)
 
 # %% ../../nbs/models/03_architectures.ipynb #dc674100
-OWN = dict(face_net=face_net, resnet18_native=resnet18_native, plain_cnn=partial(face_net, stages=((32, 'c'), (64, 'c'), (128, 'c'))))      # the last is what the paper calls a plain CNN
+# the last is what the paper calls a plain CNN
+OWN = dict(face_net=face_net, resnet18_native=resnet18_native,
+           plain_cnn=partial(face_net, stages=((32, 'c'), (64, 'c'), (128, 'c'))))
 
 # %% ../../nbs/models/03_architectures.ipynb #5b6d9bfa
 def _cut(model):
@@ -73,13 +78,16 @@ def _imagenet(arch):
     import torchvision
     weights = torchvision.models.get_model_weights(arch).DEFAULT
     file = Path(get_dir())/'checkpoints'/weights.url.rpartition('/')[2]
-    quiet = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())      # torch says 'Downloading' in any case
+    # torch says 'Downloading' in any case
+    quiet = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
     try:
         with quiet: state = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
     except Exception as e:
-        raise FerError(f"ImageNet weights for {arch} can't be fetched from {weights.url} ({e}); put that file at {file}, "
+        raise FerError(f"ImageNet weights for {arch} can't be fetched from {weights.url} ({e}); put that file at "
+                       f"{file}, "
                        "or train from scratch with pretrained=False (--no-pretrained)") from e
-    model = torchvision.models.get_model(arch, **(dict(init_weights=False) if arch in ('googlenet', 'inception_v3') else {}))
+    model = torchvision.models.get_model(arch,
+                                         **(dict(init_weights=False) if arch in ('googlenet', 'inception_v3') else {}))
     model.load_state_dict(state)
     return model
 
@@ -91,7 +99,9 @@ def create_backbone(
 )->tuple: # the module, pictures [n,channels,h,w] to features [n,k], and k
     "A backbone without its classifier."
     if arch in OWN:
-        if pretrained: raise FerError(f"'{arch}' has no ImageNet weights; train it from scratch with pretrained=False (--no-pretrained)")
+        if pretrained:
+            raise FerError(f"'{arch}' has no ImageNet weights; train it from scratch with pretrained=False "
+                           f"(--no-pretrained)")
         return OWN[arch](channels)
     if channels != 3: raise FerError(f"'{arch}' takes three channels; take one of {', '.join(OWN)} for a grey input")
     if arch in LITE:
@@ -104,8 +114,13 @@ def create_backbone(
         if getattr(model, 'aux_logits', False): model.aux_logits = False
         return model, _cut(model)
     try: import timm
-    except ImportError as e: raise FerError(f"'{arch}' is no model of torchvision; for timm's, pip install 'fer_fastai[timm]'") from e
-    if not timm.is_model(arch): raise FerError(f"'{arch}' is a model neither of torchvision nor of timm; look at torchvision.models.list_models()")
+    except ImportError as e:
+        raise FerError(f"'{arch}' is no model of torchvision; for timm's, pip install 'fer_fastai[timm]'") from e
+    if not timm.is_model(arch):
+        raise FerError(f"'{arch}' is a model neither of torchvision nor of timm; look at "
+                       f"torchvision.models.list_models()")
     try: model = timm.create_model(arch, pretrained=pretrained, num_classes=0)
-    except Exception as e: raise FerError(f"timm's weights for {arch} can't be fetched ({e}); train from scratch with pretrained=False (--no-pretrained)") from e
+    except Exception as e:
+        raise FerError(f"timm's weights for {arch} can't be fetched ({e}); train from scratch with pretrained=False "
+                       f"(--no-pretrained)") from e
     return model, model.num_features

@@ -52,7 +52,8 @@ def open_weights(
     try:
         with safe_open(path, framework='pt') as f: return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}
     except Exception as e:
-        raise FerError(f'{path} is no safetensors file ({e}); it was damaged, or is something else, which is not loaded') from e
+        raise FerError(f'{path} is no safetensors file ({e}); it was damaged, or is something else, which is not '
+                       f'loaded') from e
 
 # %% ../../nbs/models/06_files.ipynb #c10f8223
 def _fill(model, state):

@@ -33,7 +33,9 @@ def view_probabilities(
     device, step, out = next(model.parameters()).device, at_once(batch_size, prep.size), []
     for i in bar(range(0, len(pixels), step), progress):
         x = torch.from_numpy(np.asarray(pixels[i:i + step]))[:, None].to(device)
-        with torch.inference_mode(): out.append(torch.stack([model(prep(x, v)).float().softmax(1) for v in tta_views(tta, len(x), prep.part, device)]))
+        with torch.inference_mode():
+            out.append(torch.stack([model(prep(x, v)).float().softmax(1)
+                                    for v in tta_views(tta, len(x), prep.part, device)]))
     return torch.cat(out, 1).cpu().numpy() if out else np.zeros((len(TTA[tta]), 0, 0), dtype=np.float32)
 
 # %% ../../nbs/models/05_forward.ipynb #86b7d3af
@@ -53,5 +55,7 @@ def embeddings(
     "The backbone's features of centre views."
     device, out = next(model.parameters()).device, []
     for i in bar(range(0, len(pixels), batch_size), progress):
-        with torch.inference_mode(): out.append(model[0].eval()(prep(torch.from_numpy(np.asarray(pixels[i:i + batch_size]))[:, None].to(device))).float().cpu())
+        with torch.inference_mode():
+            out.append(model[0].eval()(prep(torch.from_numpy(np.asarray(pixels[i:i + batch_size]))[:,
+                None].to(device))).float().cpu())
     return torch.cat(out).numpy()

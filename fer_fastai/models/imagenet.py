@@ -13,9 +13,12 @@ from ..files import sha256_of
 
 # %% ../../nbs/models/02_imagenet.ipynb #51e0a105
 LITE = dict(
-    efficientnet_lite0=('efficientnet-lite0-57934424.pth', '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db'),
-    efficientnet_lite1=('efficientnet-lite1-77cc7160.pth', '77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850'),
-    efficientnet_lite2=('efficientnet-lite2-9656183e.pth', '9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d'))
+    efficientnet_lite0=('efficientnet-lite0-57934424.pth',
+                        '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db'),
+    efficientnet_lite1=('efficientnet-lite1-77cc7160.pth',
+                        '77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850'),
+    efficientnet_lite2=('efficientnet-lite2-9656183e.pth',
+                        '9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d'))
 LITE_STATS = (.5, .5, .5), (.5, .5, .5)      # mean and deviation that these networks were trained with
 
 # %% ../../nbs/models/02_imagenet.ipynb #51e0a107
@@ -51,5 +54,6 @@ def create_lite(
     if pretrained:
         import torch
         state = torch.load(lite_file(arch), map_location='cpu', weights_only=True)
-        model.load_state_dict(dict(zip(model.state_dict(), state.values())))      # without a classifier, its two last are left over
+        # without a classifier, its two last are left over
+        model.load_state_dict(dict(zip(model.state_dict(), state.values())))
     return model

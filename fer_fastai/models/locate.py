@@ -13,7 +13,9 @@ from ..core import FerError
 from ..runs import Run
 
 # %% ../../nbs/models/01_locate.ipynb #1dee3989
-SHIPPED = {f.stem: f for f in sorted((Path(fer_fastai.__file__).parent/'weights').iterdir()) if f.suffix in ('.onnx', '.safetensors')}      # come with the package; of two kinds, the one to train on
+# come with the package; of two kinds, the one to train on
+SHIPPED = {f.stem: f for f in sorted((Path(fer_fastai.__file__).parent/'weights').iterdir())
+           if f.suffix in ('.onnx', '.safetensors')}
 
 def shipped_name(
     name=None, # what a user named

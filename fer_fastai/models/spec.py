@@ -69,7 +69,9 @@ def read_spec(
     path='', # of the file, for the message
 )->dict:
     "The spec in the metadata of a model file, checked; `FerError` where there is none or it can't be."
-    if meta.get('format') != FORMAT: raise FerError(f"{path} has no metadata of fer_fastai (format '{meta.get('format')}'); use a model that fer_train or fer_export wrote")
+    if meta.get('format') != FORMAT:
+        raise FerError(f"{path} has no metadata of fer_fastai (format '{meta.get('format')}'); use a model that "
+                       f"fer_train or fer_export wrote")
     try: faults = metadata_faults(spec := json.loads(meta['contract']))
     except KeyError as e: raise misfit(path, f'{e.args[0]} is missing') from e
     except (ValueError, TypeError, OverflowError, RecursionError) as e:
