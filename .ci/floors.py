@@ -74,8 +74,8 @@ def faults(files, graph):
         for target, line in graph[module].items():
             here, there = order.get(floor(module)), order.get(floor(target))
             if None not in (here, there) and there > here: yield f'{where}:{line}: {module} imports {target}, a floor below it'
-    for group in circles(graph):
-        if len({floor(m) for m in group}) == 1: yield f'fer_fastai: a circle: {", ".join(group)}'
+    within = {m: [t for t in graph[m] if floor(t) == floor(m)] for m in graph}      # between floors the order is enough
+    for group in circles(within): yield f'fer_fastai/{floor(group[0])}: a circle: {", ".join(group)}'
     yield from inits()
 
 def table(files, graph):
