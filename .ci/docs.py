@@ -14,7 +14,9 @@ import subprocess
 import sys
 import tempfile
 from configparser import ConfigParser
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 import yaml
 from floors import FLOORS
 from suite import ROOT, load, notebooks, text
@@ -22,18 +24,21 @@ from suite import ROOT, load, notebooks, text
 ORDER = ('index', 'tutorials', 'experiments', *FLOORS)      # what isn't among them comes last
 COPIED = ('nbs', 'fer_fastai', 'settings.ini', 'pyproject.toml', 'README.md')
 WORKER = '''
-import sys
+import json, sys
 from pathlib import Path
 from nbdev.processors import FilterDefaults
 from nbdev.serve_drv import main
 for name in sys.argv[1:]:
-    to = Path('_proc')/name
+    source, to = Path('nbs')/name, Path('_proc')/name
     to.parent.mkdir(parents=True, exist_ok=True)
-    try: main((Path('nbs')/name, to, FilterDefaults))
+    try: main((source, to, FilterDefaults))
     except Exception as e:
-        why, words = e.__cause__ or e, str(e).splitlines()
-        cell = f'{words[0].partition(" in ")[2]} {words[1] if len(words) > 1 else ""} '[:100] if e.__cause__ else ''
-        print(f'nbs/{name}: {cell}{type(why).__name__}: {" ".join(str(why).split())[:200]}')
+        code = str(e).partition(chr(10))[2].strip()         # nbdev's message: a line, then the cell's code
+        cells = json.loads(source.read_text(encoding='utf-8'))['cells']
+        at = next((f'cell {i} ({c["id"]}): ' for i, c in enumerate(cells) if code and code in ''.join(c['source'])), '')
+        why = e.__cause__ or e
+        print(f'nbs/{name}: {at}{type(why).__name__}: {" ".join(str(why).split())[:200]}')
+        to.write_bytes(source.read_bytes())                 # so that links to it aren't called broken too
 '''
 
 def sidebar():
@@ -117,6 +122,20 @@ def checked(proc, env):
     if done.stderr.strip() and not done.stdout.strip(): return [done.stderr.strip()[-500:]]
     return [f'nbs/{line}' for line in done.stdout.splitlines() if not fine.search(line)]
 
+def anchors(site):
+    "The links inside the rendered site whose `#place` isn't there."
+    ids = {f: set(re.findall(r'\bid="([^"]+)"', f.read_text(encoding='utf-8'))) for f in site.rglob('*.html')}
+    for path in sorted(ids):
+        for page, place in sorted(set(re.findall(r'<a\b[^>]*\bhref="([^":#?]*)#([^"]+)"', path.read_text(encoding='utf-8')))):
+            target = (path.parent/page).resolve() if page else path
+            if target in ids and unquote(unescape(place)) not in ids[target]:
+                yield f'{path.relative_to(site).as_posix()}: broken link {page}#{place}'
+
+def rendered(command, proc, env):
+    "Render the site by a command; returns what it complains about, if it fails."
+    done = subprocess.run(command, cwd=proc, env=env, capture_output=True, text=True)
+    return [f'{command[0]}: {(done.stderr or done.stdout).strip()[-2000:]}'] if done.returncode else []
+
 def build(tree, out, quarto):
     for name in COPIED:
         if (ROOT/name).is_dir(): shutil.copytree(ROOT/name, tree/name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
@@ -127,13 +146,10 @@ def build(tree, out, quarto):
     known = pages(proc)
     for path in sorted(proc.rglob('*.ipynb')): faults += relinked(path, proc, known, cfg)
     if sys.version_info < (3, 11): print('links are not checked: smalldocs needs Python 3.11')
-    else: faults += checked(proc, env)
+    else: faults += checked(proc, env) or rendered(['smalldocs', 'render', '--quiet', '.'], proc, env) or anchors(proc/cfg['doc_path'])
+    if quarto and not faults: faults += rendered(['quarto', 'render', '--no-cache'], proc, env)
     for fault in faults: print(fault)
-    if faults: return 1
-    if not quarto and sys.version_info < (3, 11): return 0
-    command = ['quarto', 'render', '--no-cache'] if quarto else ['smalldocs', 'render', '--quiet', '.']
-    done = subprocess.run(command, cwd=proc, env=env, capture_output=True, text=True)
-    if done.returncode: return print(f'{command[0]}: {done.stderr.strip()[-2000:]}') or 1
+    if faults or not (proc/cfg['doc_path']).exists(): return len(faults) > 0
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(proc/cfg['doc_path'], out)
     print(f'{len(list(out.rglob("*.html")))} pages, llms.txt with {(out/"llms.txt").read_text(encoding="utf-8").count("](")} of them')
