@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import unquote
 import yaml
 from floors import FLOORS
-from suite import ROOT, load, notebooks, text
+from notebooks import ROOT, notebooks, read
 
 ORDER = ('index', 'tutorials', 'experiments', *FLOORS)      # what isn't among them comes last
 COPIED = ('nbs', 'fer_fastai', 'settings.ini', 'pyproject.toml', 'README.md')
@@ -86,7 +86,7 @@ def pages(proc):
     "Which processed notebook each page of the site comes from: {'data/readers.html': 'data/02_readers.ipynb'}."
     found = {}
     for path in proc.rglob('*.ipynb'):
-        front = re.search(r'^output-file: *(\S+)', text(load(path)['cells'][0]['source']), re.M)
+        front = re.search(r'^output-file: *(\S+)', ''.join(read(path)['cells'][0]['source']), re.M)
         page = path.with_name(front[1]) if front else path.with_suffix('.html')
         found[page.relative_to(proc).as_posix()] = path.relative_to(proc).as_posix()
     return found
