@@ -50,7 +50,8 @@ def _boxes(given, a, scale):
         x, y, width, height = (v / scale for v in _check_box(b))
         if x >= w or y >= h or x + width <= 0 or y + height <= 0 or max(width, height) > 4 * max(h, w):
             whole = f'{round(w * scale)}×{round(h * scale)}'
-            raise FerError(f'the box {tuple(b)} lies outside the picture of {whole} pixels; boxes are x, y, width, height')
+            raise FerError(f'the box {tuple(b)} lies outside the picture of {whole} pixels; '
+                           'boxes are x, y, width, height')
         yield Face(round(x), round(y), max(1, round(width)), max(1, round(height)), None, None)
 
 # %% ../../nbs/inference/02_predictor.ipynb #52214a3b
@@ -63,12 +64,12 @@ def _is_many(x):
     one = isinstance(x, (str, bytes, bytearray, memoryview)) or hasattr(x, 'read')
     return isinstance(x, Iterable) and not one and getattr(x, 'ndim', 4) == 4
 
-# %% ../../nbs/inference/02_predictor.ipynb #92bd4061
+# %% ../../nbs/inference/02_predictor.ipynb #8b90a988
 class Predictor:
     "A trained model: pictures in, emotions with probabilities out. Threads and processes may share one."
     def __init__(self,
         run=None, # a model that comes with the package ('quick' for None), a run folder, a safetensors or ONNX file
-        tta:str=None, # views to average: 'none', 'flip', 'turn', 'flip_turn', 'five', 'ten'; None for the model's own
+        tta:str=None, # views to average: 'none', 'flip', 'turn', 'flip_turn', 'five', 'ten'; None: the model's own
         uncertain:float=.5, # probability, 0 to 1: faces whose most likely emotion has less are marked
         detector=None, # a `FaceDetector` of your own
     ):
@@ -135,10 +136,10 @@ def _name(picture, i):
     "What a result calls its picture."
     return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else f'picture {i}'
 
-# %% ../../nbs/inference/02_predictor.ipynb #fa37a8f0
+# %% ../../nbs/inference/02_predictor.ipynb #dcabff4c
 @patch
 def _look(self:Predictor, picture, boxes, **kwargs):
-    "A picture's faces, or what is wrong with it. An error of the machine would meet every picture: it is raised."
+    "A picture's faces, or what is wrong with it. An error of the machine would meet every picture: raised."
     try: return self.faces(picture, boxes=boxes, **kwargs)
     except MachineError: raise
     except FerError as e: return e
