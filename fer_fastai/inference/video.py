@@ -272,7 +272,7 @@ def _said(n, t, faces, rate, every, total):
         return dict(seconds=round(seconds, 2), emotion=max(counts, key=counts.get))
     return dict(frames=n, seconds=round(t, 3), claimed=total, faces={k: of(v) for k, v in faces.items()})
 
-# %% ../../nbs/inference/05_video.ipynb #60b136da
+# %% ../../nbs/inference/05_video.ipynb #f10ff556
 # long: eight parameters; files that appear together
 def watch(
     source, # a video, or the number of a webcam
@@ -284,7 +284,7 @@ def watch(
     progress:bool=True, # show a progress bar?
     **kwargs, # window, every, which, as for `follow`
 )->dict: # frames, seconds, faces: for each its seconds and its most frequent emotion
-    "Read a video to its end in constant memory, a webcam until Ctrl-C. Files appear complete at the end, or not at all."
+    "Read a video to its end in constant memory, a webcam until Ctrl-C. Files appear complete at the end or not at all."
     live, line, every = _camera(source) is not None, Timeline(), kwargs.get('every', 1)
     _check_watch(seconds, (out, table, plot))
     with contextlib.ExitStack() as stack:
