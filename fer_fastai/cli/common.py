@@ -12,23 +12,27 @@ from ..core import EMOTIONS, FerError, printable, safe_output
 
 # %% ../../nbs/cli/00_common.ipynb #c914544e
 class Parser(argparse.ArgumentParser):
-    "`argparse`, but a slip is answered in one line."
-    def error(self, message): self.exit(2, f'{self.prog}: {printable(message)}; see {self.prog} --help\n')
+    "`argparse`, but a mistake is answered in one line."
+    def error(self, message):
+        "Say it, and end with exit code 2."
+        self.exit(2, f'{self.prog}: {printable(message)}; see {self.prog} --help\n')
 
 def say(
     text='', # lines
     file=None, # None for standard output
 ):
     "Print text at once; control characters in it are shown, not obeyed."
-    print(*map(printable, str(text).split('\n')), sep='\n', file=file or sys.stdout, flush=True)
+    lines = map(printable, str(text).split('\n'))
+    print(*lines, sep='\n', file=file or sys.stdout, flush=True)
 
 # %% ../../nbs/cli/00_common.ipynb #ce8ddb71
 def _sentence(e):
     "What an error says, on one line."
     if isinstance(e, KeyboardInterrupt): return 'stopped'
-    if isinstance(e, FerError): return str(e).rpartition(':\n\t')[2].strip()             # fastai puts the callback's name on a line before
+    if isinstance(e, FerError): return str(e).rpartition(':\n\t')[2].strip()    # fastai puts a callback's name first
     if isinstance(e, OSError) and e.strerror: return e.strerror + (f': {e.filename}' if e.filename else '')
-    return f"{type(e).__name__}: {' '.join(str(e).split())[:300]} (set FER_FASTAI_DEBUG=1 for the traceback)"
+    text = ' '.join(str(e).split())[:300]
+    return f"{type(e).__name__}: {text} (set FER_FASTAI_DEBUG=1 for the traceback)"
 
 # %% ../../nbs/cli/00_common.ipynb #b95798e9
 def _outputs():
@@ -38,7 +42,7 @@ def _outputs():
     safe_output()
 
 def _run(name, act, args):
-    "The exit code of a command; what went wrong is said."
+    "The exit code of a command; an error is printed as one sentence."
     try:
         with warnings.catch_warnings():
             if not sys.warnoptions: warnings.simplefilter('ignore')         # libraries warn programmers; -W shows it
@@ -54,8 +58,10 @@ def _run(name, act, args):
         return 130 if isinstance(e, KeyboardInterrupt) else 1
 
 # %% ../../nbs/cli/00_common.ipynb #03c29460
-def command(f):
-    "A command line from a function of (parser) that returns what to do with the arguments: one sentence and exit code 1 on what went wrong."
+def command(
+    f, # takes a parser, adds arguments to it, and returns a function of the arguments; its docstring is the help text
+): # a function of the argument list (None for the command line's), for an entry point
+    "A command line from a function: one sentence and exit code 1 for any error."
     @functools.wraps(f)
     def main(argv=None):
         _outputs()
@@ -70,56 +76,76 @@ def command(f):
 
 # %% ../../nbs/cli/00_common.ipynb #23e3b939
 def call(
-    command, # one of them
+    command, # made by `command`
     *args, # its arguments
 )->tuple: # exit code, standard output, standard error
-    "What a command does, for tests."
+    "Run a command inside this process, for tests and examples."
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try: code = command([str(a) for a in args])
         except SystemExit as e: code = e.code
     return code, out.getvalue(), err.getvalue()
 
-# %% ../../nbs/cli/00_common.ipynb #f6700dbf
+# %% ../../nbs/cli/00_common.ipynb #4dffac41
 def within(
     args, # the arguments of a command
     name:str, # one of them, a number or None
     low, # the smallest
     high, # the largest
 ):
-    "Refuse a number that is out of range."
+    "`FerError` for a number that is out of range."
     v = getattr(args, name)
-    if v is not None and not low <= v <= high: raise FerError(f"--{name.replace('_', '-')} {v}: give a number from {low} to {high}")
+    if v is not None and not low <= v <= high:
+        raise FerError(f"--{name.replace('_', '-')} {v}: give a number from {low} to {high}")
 
-def classes(text):
-    "The names in an argument, as a tuple."
+def classes(
+    text:str, # 'a,b,c'
+)->tuple: # of str
+    "The class names in an argument; `ArgumentTypeError` where one is empty or given twice."
     names = tuple(n.strip() for n in text.split(','))
-    if not all(names) or len(set(names)) < len(names): raise argparse.ArgumentTypeError(f"'{text}': give different names, joined by commas")
-    return names
+    if all(names) and len(set(names)) == len(names): return names
+    raise argparse.ArgumentTypeError(f"'{text}': give different names, joined by commas")
 
 # %% ../../nbs/cli/00_common.ipynb #567404f3
-def drawing(text):
-    "The name of a picture that Matplotlib can write."
-    if Path(text).suffix.lower() not in ('.png', '.pdf', '.svg'): raise argparse.ArgumentTypeError(f'{text}: end it with .png, .pdf or .svg')
-    return text
+def drawing(
+    text:str, # a file name
+)->str: # the same
+    "The name of a figure that Matplotlib can write; `ArgumentTypeError` for other endings."
+    if Path(text).suffix.lower() in ('.png', '.pdf', '.svg'): return text
+    raise argparse.ArgumentTypeError(f'{text}: end it with .png, .pdf or .svg')
 
-# %% ../../nbs/cli/00_common.ipynb #45aa3ece
+# %% ../../nbs/cli/00_common.ipynb #63868a35
 RUN = "a run folder, its model.safetensors, or 'quick', the model that comes with the package"
 
-SOURCE = "a CSV (fer2013.csv, icml_face_data.csv), a folder with one folder per class, a zip of either, a folder that fer_clean wrote, 'fer2013' (from Kaggle), or 'demo' (drawn faces)"
+SOURCE = ("a CSV (fer2013.csv, icml_face_data.csv), a folder with one folder per class, a zip of either, "
+          "a folder that fer_clean wrote, 'fer2013' (from Kaggle), or 'demo' (drawn faces)")
 
-def add_source(parser):
+def add_source(
+    parser, # an argparse parser
+):
+    "Add the arguments that name and read a source of faces."
     add = parser.add_argument
     add('source', metavar='SOURCE', help=SOURCE)
-    add('--vocab', metavar='A,B,…', type=classes, help='the classes in the order of their codes (default: the seven of FER2013)')
-    add('--crop', choices=('auto', 'always', 'never'), default='auto', help='find faces in the pictures of a folder: auto does it for all but small square ones')
-    add('--which', choices=('largest', 'all'), default='largest', help='of several faces in a picture of a folder')
-    add('--face-size', type=int, metavar='PX', default=48, help='side of the crops that are cut out of a folder of pictures (default: 48, as FER2013)')
+    add('--vocab', metavar='A,B,…', type=classes,
+        help='the classes in the order of their codes (default: the seven of FER2013)')
+    add('--crop', choices=('auto', 'always', 'never'), default='auto',
+        help='find the faces in the pictures of a folder; auto does it for all but small square ones')
+    add('--which', choices=('largest', 'all'), default='largest',
+        help='which faces to take where a picture of a folder has several')
+    add('--face-size', type=int, metavar='PX', default=48,
+        help='side of the crops that are cut out of the pictures of a folder, in pixels (default: 48, as FER2013)')
 
-def read_source(args, vocab=None, **kwargs):
+# %% ../../nbs/cli/00_common.ipynb #75cab206
+def read_source(
+    args, # the arguments of a command that called `add_source`
+    vocab=None, # the classes where the arguments name none; None for the seven
+    **kwargs, # more for `read_faces`
+): # a `FaceSet`
+    "Read the faces that the arguments name; pictures that were skipped are named on stderr, five at most."
     from fer_fastai.data.readers import read_faces
     within(args, 'face_size', 8, 1024)
-    faces = read_faces(args.source, vocab=args.vocab or vocab or EMOTIONS, progress=sys.stdout.isatty(), crop=args.crop, which=args.which, size=args.face_size, **kwargs)
+    how = dict(crop=args.crop, which=args.which, size=args.face_size, progress=sys.stdout.isatty())
+    faces = read_faces(args.source, vocab=args.vocab or vocab or EMOTIONS, **how, **kwargs)
     for s in faces.skipped[:5]: say(f"skipped {printable(s['source'])}: {printable(s['reason'])}", sys.stderr)
     if len(faces.skipped) > 5: say(f'… {len(faces.skipped)} pictures skipped in all', sys.stderr)
     return faces

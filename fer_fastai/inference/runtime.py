@@ -8,14 +8,16 @@ __all__ = ['onnx_runtime', 'thread_count', 'OnnxModel']
 # %% ../../nbs/inference/00_runtime.ipynb #03d6aa14
 import functools, os
 import numpy as np
+from fastcore.basics import patch
 from ..core import FerError, progress as bar
 from ..data.views import view_grids
-from ..models.spec import at_once, check_blank, check_crops, misfit, read_spec, temperature_of, tempered
+from ..models.spec import at_once, check_blank, check_crops, misfit
+from ..models.spec import read_spec, temperature_of, tempered
 from ..models.locate import check_file
 
 # %% ../../nbs/inference/00_runtime.ipynb #28a27706
 def onnx_runtime():
-    "The module `onnxruntime`, which sends nothing."
+    "The module `onnxruntime`, with its reports switched off; `FerError` where it is not installed."
     os.environ['ORT_DISABLE_TELEMETRY'] = '1'
     try: import onnxruntime
     except ImportError as e: raise FerError('an ONNX model needs ONNX Runtime; pip install onnxruntime') from e
@@ -23,79 +25,104 @@ def onnx_runtime():
 
 # %% ../../nbs/inference/00_runtime.ipynb #ca1a43b9
 def thread_count(
-    text:str=None, # as in OMP_NUM_THREADS: a number for each level of nesting ('4,2'); None for that variable's
-)->int: # 0 for as many as there are cores
+    text:str=None, # as in `OMP_NUM_THREADS`: a number for each level of nesting ('4,2'); None for that variable's value
+)->int: # 0 for one thread per core
     "How many threads a network may use."
-    first = (os.environ.get('OMP_NUM_THREADS', '') if text is None else text).partition(',')[0].strip()
-    return min(int(first), os.cpu_count() or 1) if first.isascii() and first.isdigit() else 0
+    given = os.environ.get('OMP_NUM_THREADS', '') if text is None else text
+    first = given.partition(',')[0].strip()
+    if not (first.isascii() and first.isdigit()): return 0
+    return min(int(first), os.cpu_count() or 1)
 
 # %% ../../nbs/inference/00_runtime.ipynb #47f725d2
 def _graph(session):
-    "Type and shape of each input and output by name; None for a side that is open."
+    "Type and shape of each input and output by name; None for a side of any length."
     nodes = [*session.get_inputs(), *session.get_overridable_initializers(), *session.get_outputs()]
     return {n.name: (n.type, *(s if isinstance(s, int) else None for s in n.shape)) for n in nodes}
 
 def _graph_due(spec):
-    "What they have to be by the metadata."
+    "The inputs and outputs that the metadata asks for, likewise."
     crop, size, classes = spec['crop'], spec['size'], len(spec['vocab'])
-    return dict(faces=('tensor(uint8)', None, crop, crop), views=('tensor(float)', None, size, size, 2),
-                probabilities=('tensor(float)', None, classes), logits=('tensor(float)', None, None, classes))
+    return dict(
+        faces=('tensor(uint8)', None, crop, crop),
+        views=('tensor(float)', None, size, size, 2),
+        probabilities=('tensor(float)', None, classes),
+        logits=('tensor(float)', None, None, classes))
+
+# %% ../../nbs/inference/00_runtime.ipynb #ce510609
+def _check_graph(session, spec, path):
+    "`FerError` unless inputs and outputs are those that the metadata asks for."
+    have, due = _graph(session), _graph_due(spec)
+    for k in {**have, **due}:
+        if have.get(k) != due.get(k):
+            raise misfit(path, f"the graph's {k} is {have.get(k)}, not {due.get(k)}")
 
 # %% ../../nbs/inference/00_runtime.ipynb #d5c21779
 _orphans = []
 
 class OnnxModel:
-    "An ONNX file that `fer_export` wrote, run by ONNX Runtime on the CPU."
-    model = None
+    "An ONNX file that `fer_export` wrote, run by ONNX Runtime on the CPU. `spec` is its metadata."
+    model = None                                     # no PyTorch module
     def __init__(self,
-        path, # the file
+        path, # the file; `FerError` where it is missing, damaged, or does not fit its metadata
     ):
         check_file(path, 'fer_export makes it from a run')
         self.path = os.path.abspath(path)
         self._open()
-        c = self.spec = read_spec(self._session.get_modelmeta().custom_metadata_map, path)
-        self.views = functools.cache(functools.partial(view_grids, c))
-        have, due = _graph(self._session), _graph_due(c)
-        for k in {**have, **due}:
-            if have.get(k) != due.get(k): raise misfit(path, f"the graph's {k} is {have.get(k)}, not {due.get(k)}")
-        check_blank(lambda face: self._session.run(['probabilities'], dict(faces=face))[0], c, path)
-        check_blank(lambda face: self.probabilities(face, 'none', 1, False), c, path)
+        meta = self._session.get_modelmeta().custom_metadata_map
+        self.spec = read_spec(meta, path)
+        self.views = functools.cache(functools.partial(view_grids, self.spec))
+        _check_graph(self._session, self.spec, path)
+        check_blank(lambda face: self._session.run(['probabilities'], dict(faces=face))[0], self.spec, path)
+        check_blank(lambda face: self.probabilities(face, 'none', 1, False), self.spec, path)
 
-    def _open(self):
-        ort, self.process = onnx_runtime(), os.getpid()
-        options = ort.SessionOptions()
-        options.log_severity_level, options.intra_op_num_threads = 4, thread_count()
-        how = dict(providers=['CPUExecutionProvider'], enable_fallback=0)    # which prints and tries the same
-        try: self._session = ort.InferenceSession(self.path, options, **how)
-        except Exception as e:
-            why = (str(e).splitlines() or [''])[0]
-            raise FerError(f'{self.path} is no ONNX model ({why}); export it again') from e
+# %% ../../nbs/inference/00_runtime.ipynb #70b2d6b2
+@patch
+def _open(self:OnnxModel):
+    "Start ONNX Runtime's session; `FerError` where the file is no ONNX model."
+    ort, self.process = onnx_runtime(), os.getpid()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = thread_count()
+    how = dict(providers=['CPUExecutionProvider'], enable_fallback=0)    # the fallback prints, and tries the same again
+    try: self._session = ort.InferenceSession(self.path, options, **how)
+    except Exception as e:
+        why = (str(e).splitlines() or [''])[0]
+        raise FerError(f'{self.path} is no ONNX model ({why}); export it again') from e
 
-    @property
-    def session(self):
-        "ONNX Runtime's session. After a fork its threads are gone: the child opens one of its own."
-        if self.process != os.getpid():
-            _orphans.append(self._session)                    # freeing it would wait for its threads
-            self._open()
-        return self._session
+@patch(as_prop=True)
+def session(self:OnnxModel):
+    "ONNX Runtime's session. A forked child has none of its threads, so it opens a session of its own."
+    if self.process != os.getpid():
+        _orphans.append(self._session)               # freeing it would wait for threads that are gone
+        self._open()
+    return self._session
 
-    def run(self,
-        crops, # uint8 [n,h,w]
-        tta:str, # one of `TTA`
-        batch_size:int=64, # views at a time; fewer where the input is large
-        progress:bool=False, # show a progress bar?
-        output='probabilities', # [n,classes], with the temperature of the file's own views; 'logits' [n,views,classes]
-    )->np.ndarray: # float32
-        "What the network says of each crop."
-        views, crops = self.views(tta), check_crops(crops, self.spec)
-        step = at_once(batch_size, self.spec['size'], len(views))
-        parts = (dict(faces=crops[i:i + step], views=views) for i in bar(range(0, len(crops), step), progress))
-        return np.concatenate([self.session.run([output], part)[0] for part in parts])
+# %% ../../nbs/inference/00_runtime.ipynb #1eed5ad9
+@patch
+def run(self:OnnxModel,
+    crops, # uint8 [n,h,w]
+    tta:str, # one of `TTA`
+    batch_size:int=64, # crops at a time; fewer where the input is large
+    progress:bool=False, # show a progress bar?
+    output='probabilities', # [n,classes], with the temperature of the file's own views; or 'logits' [n,views,classes]
+)->np.ndarray: # float32
+    "The network's output for each crop; `FerError` for crops of another size."
+    views, crops = self.views(tta), check_crops(crops, self.spec)
+    step = at_once(batch_size, self.spec['size'], len(views))
+    parts = (dict(faces=crops[i:i + step], views=views) for i in bar(range(0, len(crops), step), progress))
+    return np.concatenate([self.session.run([output], part)[0] for part in parts])
 
-    def probabilities(self, crops, tta, batch_size, progress):
-        "Averaged over the views, after temperature scaling with the temperature of these views."
-        with np.errstate(all='ignore'):                       # NaN and infinite ones are found by `check_probabilities`
-            logits = self.run(crops, tta, batch_size, progress, 'logits')
-            p = np.exp(logits - logits.max(2, keepdims=True))
-            p = (p / p.sum(2, keepdims=True)).mean(1)
-            return tempered(p, temperature_of(self.spec, tta)).astype(np.float32)
+# %% ../../nbs/inference/00_runtime.ipynb #7e23239a
+@patch
+def probabilities(self:OnnxModel,
+    crops, # uint8 [n,h,w]
+    tta:str, # one of `TTA`
+    batch_size:int, # crops at a time
+    progress:bool, # show a progress bar?
+)->np.ndarray: # float32 [n,classes], rows sum to 1
+    "The average over the views, after temperature scaling with the temperature of these views (Guo et al. 2017)."
+    with np.errstate(all='ignore'):                  # `check_probabilities` finds NaN and infinite numbers
+        logits = self.run(crops, tta, batch_size, progress, 'logits')
+        p = np.exp(logits - logits.max(2, keepdims=True))
+        p = (p / p.sum(2, keepdims=True)).mean(1)
+        return tempered(p, temperature_of(self.spec, tta)).astype(np.float32)
