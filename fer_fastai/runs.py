@@ -6,14 +6,14 @@
 __all__ = ['FILES', 'NEEDED', 'LEFT', 'Run']
 
 # %% ../nbs/03_runs.ipynb #4b51540c
-import json, re, shutil
+import json, os, re, shutil
 from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from .core import FerError
-from .files import atomic, sort_metadata, write_json
+from .files import atomic, contents, sort_metadata, write_json
 
 # %% ../nbs/03_runs.ipynb #45c8f528
 FILES = dict(config='config.json',                     # recipe, data, versions, hardware
@@ -25,25 +25,47 @@ FILES = dict(config='config.json',                     # recipe, data, versions,
              page='index.html')                        # all of it for the eye
 
 # %% ../nbs/03_runs.ipynb #b182dd68
-class Run:
-    "A run folder and its files by name; nothing is read before it is asked for."
+class Run(os.PathLike):
+    "A run folder and its files by name. A file is read only when it is asked for."
     def __init__(self,
-        folder, # a path; it need not exist
+        folder, # a path, or another Run; it need not exist
     ): self.folder = Path(folder)
 
     def __repr__(self): return f'Run({str(self.folder)!r})'
+    def __fspath__(self): return str(self.folder)              # a Run can be used as a path
+    __str__ = __fspath__
 
-    def path(self, name):
+    def path(self, name)->Path:
         "Where one of `FILES` is."
         return self.folder/FILES[name]
 
-    def has(self, name):
+    def has(self, name)->bool:
         "Is that file there?"
         return self.path(name).exists()
 
-    def picture(self, kind, part=''):
-        "Where a picture is, say `confusion` of `PublicTest`."
-        return self.folder/f"{'_'.join(filter(None, (kind, part)))}.png"
+# %% ../nbs/03_runs.ipynb #5c7606b2
+@patch(as_prop=True)
+def empty(self:Run)->bool:
+    "Is there nothing at the run's place, or an empty folder? Our own locks don't count."
+    there = self.folder
+    return not there.exists() or there.is_dir() and not contents(there)
+
+# %% ../nbs/03_runs.ipynb #e83bc298
+@patch
+def picture(self:Run,
+    kind:str, # 'curves', 'confusion', 'mistakes' or 'lr_finder'
+    part:str='', # of the faces, say 'PublicTest'
+)->Path:
+    "Where a picture is."
+    return self.folder/f"{'_'.join(filter(None, (kind, part)))}.png"
+
+@patch
+def pictures(self:Run,
+    kind:str, # as for `picture`
+)->dict: # the PNG's path by part; validation comes last
+    "The pictures of a kind that are there."
+    files = sorted(self.folder.glob(f'{kind}*.png'), key=lambda p: ('validation' in p.name, p.name))
+    return {p.stem.removeprefix(kind).removeprefix('_'): p for p in files}
 
 # %% ../nbs/03_runs.ipynb #4a62277a
 NEEDED = dict(
@@ -51,7 +73,7 @@ NEEDED = dict(
     metrics=dict(figures=dict, chosen=dict, tta=str, also_in_training=dict))
 
 def _checked(text, name):
-    "What is in a JSON file; `ValueError` where it isn't what the file should hold."
+    "The data of a JSON text; `ValueError` where a key of `NEEDED` is missing or of another type."
     data = json.loads(text)
     if not isinstance(data, dict): raise ValueError(f'it holds a {type(data).__name__}')
     lacks = [k for k, kind in NEEDED[name].items() if not isinstance(data.get(k), kind)]
@@ -60,7 +82,7 @@ def _checked(text, name):
 
 # %% ../nbs/03_runs.ipynb #e918eabc
 def _read_json(run, name):
-    "One of the JSON files; `FerError` where it is missing or damaged."
+    "The data of one of the JSON files; `FerError` where it is missing or damaged."
     path = run.path(name)
     try: return _checked(path.read_text(encoding='utf-8'), name)
     except FileNotFoundError as e:
@@ -136,6 +158,6 @@ LEFT = re.compile(r'\.(.+\.(safetensors|json|csv|png|html)|lr_find)\.[a-z0-9_]{8
 
 @patch
 def sweep(self:Run):
-    "Remove what a killed process left half-written; only for the process that holds the folder's lock."
+    "Remove the temporary folders of a killed process; only for the process that holds the folder's lock."
     for p in self.folder.iterdir():
         if LEFT.fullmatch(p.name) and p.is_dir() and not p.is_symlink(): shutil.rmtree(p, ignore_errors=True)

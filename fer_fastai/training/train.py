@@ -6,94 +6,56 @@
 __all__ = ['train']
 
 # %% ../../nbs/training/08_train.ipynb #cd6559b4
-import contextlib, json
-from dataclasses import asdict
-from functools import partial
-from pathlib import Path
-import pandas as pd, torch
+import contextlib
+from dataclasses import asdict, dataclass, field
+import torch
 from ..core import FerError, quiet_fastai, seed_everything
 with quiet_fastai():
     from fastai.callback.mixup import MixUp
+    from fastai.learner import Learner
     from fastai.torch_core import distrib_barrier, num_distrib, rank_distrib
-from ..files import contents, locked, save_figure
+from ..files import locked
 from ..runs import Run
 from ..data.faceset import FaceSet
 from ..data.votes import vote_shares
-from ..data.augment import FaceInput
-from ..models.spec import read_spec, spec_meta, tempered
-from ..models.forward import view_probabilities
-from ..models.files import load_model, open_weights, save_model
-from ..evaluation.calibration import best_temperature, calibration_error
-from ..evaluation.metrics import evaluate, judge, test_parts
-from ..evaluation.plots import plot_confusion, plot_curves, plot_mistakes
 from .recipes import RECIPES, Recipe, recipe_from
 from .callbacks import EMA, EpochSeed, OneCycle, VoteLabels
 from .checkpoints import RunKeeper, load_checkpoint
 from .resume import begin_run, take_up
-from .report import write_page
-from .setup import build_for, dls_for, find_lr
+from .setup import alone, build_for, check_start, dls_for, find_lr, metadata_for
+from .report import report, write_page
 
-# %% ../../nbs/training/08_train.ipynb #ba16d224
-def train(
-    faces:FaceSet, # with Training faces; PublicTest and others are only reported on
-    recipe:Recipe=None, # None for the paper's, or with `resume` for that of the run
-    out='runs/run', # the run folder
-    resume:bool=False, # go on with the folder if there is one?
-    source='', # what to call the data in config.json
-    progress:bool=True, # fastai's progress bars (True), or a line per epoch?
-    say=print, # where lines go
-)->dict: # what is in metrics.json
-    "Train, evaluate, save and draw; the same recipe, data and machine give the same weights."
-    with contextlib.nullcontext() if rank_distrib() else locked(out, f'the run folder {out}'):
-        return _train(faces, recipe, Path(out), resume, source, progress, say)
+# %% ../../nbs/training/08_train.ipynb #ec6faa4f
+@dataclass
+class _Training:
+    "What the steps of a training share."
+    recipe: Recipe
+    faces: FaceSet
+    run: Run
+    spec: dict                                       # the model's metadata
+    learn: Learner
+    cbs: list                                        # callbacks for several processes
+    history: list = field(default_factory=list)      # a dict for each epoch
 
-# %% ../../nbs/training/08_train.ipynb #f0198bb3
-def _train(faces, recipe, out, resume, source, progress, say):
-    "`train`, for the one process that holds the run folder, and those that it works with."
-    lead, world = not rank_distrib(), max(1, num_distrib())
-    resume = resume and out.exists() and (not out.is_dir() or bool(contents(out)))     # an empty folder is a start
-    recipe = take_up(faces, recipe, out, say if lead else None) if resume else recipe or RECIPES['paper']
-    if resume and Run(out).has('metrics'): return _finished(out, lead)
-    if recipe.votes: vote_shares(faces)                           # complains where there are none
-    if isinstance(recipe.pretrained, str): _knows(recipe)
-    spec = _contract(recipe, faces, out)
-    learn, cbs = _learner(recipe, faces, world)
-    if not resume and lead: begin_run(faces, recipe, out, source)
-    quiet = not (progress and lead)
-    with contextlib.ExitStack() as stack:
-        for c in (learn.no_bar(), learn.no_logging()) if quiet else (): stack.enter_context(c)
-        recipe, history = _fit(learn, recipe, out, faces, spec, say if quiet and lead else lambda *_: None, cbs)
-        if not lead: return {}
-        if cbs: stack.enter_context(_distributed().alone())
-        return _report(learn, recipe, out, faces, history, not quiet)
-
-# %% ../../nbs/training/08_train.ipynb #06ff4d6f
-def _finished(out, lead):
-    "The figures of a run that is at its end; its page is made where that is missing."
-    result = Run(out).metrics
-    if lead and not Run(out).has('page'): write_page(out)
-    return result
-
-def _contract(recipe, faces, out):
-    "What the model's metadata will say; `FerError` before anything starts where such a model couldn't be loaded."
-    mean, std = recipe.stats
-    channels = {3: 'grey x 3', 1: 'grey'}[recipe.channels]
-    spec = dict(
-        vocab=list(faces.vocab), arch=recipe.arch, head=recipe.head, crop=faces.pixels.shape[1], size=recipe.size,
-        resize=recipe.resize, channels=channels, mean=list(mean), std=list(std), data=faces.fingerprint, recipe=recipe.name)
-    read_spec(spec_meta(spec), Run(out).path('model'))
-    return spec
-
-# %% ../../nbs/training/08_train.ipynb #058c1557
-def _learner(recipe, faces, world):
-    "A recipe's Learner, and the callbacks of several processes; `FerError` where faces or network can't be trained so."
+# %% ../../nbs/training/08_train.ipynb #8830f052
+def _distributed(recipe):
+    "Callbacks that connect several processes, and each one's batch size; `FerError` where the batch can't be shared."
+    world = max(1, num_distrib())
     each, odd = divmod(recipe.batch_size, world)
     if odd or each < 2:
         raise FerError(f'a batch of {recipe.batch_size} cannot be shared by {world} processes; take a multiple for '
                        'batch_size, two faces each at least')
-    cbs = [_distributed().Distributed()] if world > 1 else []
+    if world == 1: return [], each
+    try: from fer_fastai.training.distributed import Distributed
+    except (ImportError, NameError) as e:
+        raise FerError("training in several processes needs accelerate; pip install 'fer_fastai[distributed]'") from e
+    return [Distributed()], each
+
+# %% ../../nbs/training/08_train.ipynb #058c1557
+def _learner(recipe, faces, batch_size):
+    "A recipe's Learner; `FerError` where its network can't take such faces."
     seed_everything(recipe.seed)
-    dls = dls_for(recipe, faces, bs=each)
+    dls = dls_for(recipe, faces, bs=batch_size)
     seed_everything(recipe.seed)
     learn = build_for(recipe, dls)
     x = torch.zeros(2, recipe.channels, recipe.size, recipe.size, device=next(learn.model.parameters()).device)
@@ -102,100 +64,89 @@ def _learner(recipe, faces, world):
     except (RuntimeError, ValueError, AssertionError) as e:
         raise FerError(f'{recipe.arch} cannot take faces of {recipe.size} pixels ({str(e).splitlines()[0]}); take '
                        'another size') from e
-    return learn, cbs
+    return learn
 
-# %% ../../nbs/training/08_train.ipynb #a109b4be
-def _knows(recipe):
-    "`FerError` where the model to start from is not what the recipe describes."
-    spec = load_model(None if recipe.pretrained == 'fer2013' else recipe.pretrained)[1]
-    other = [f'{k} {spec[k]}' for k in ('arch', 'head', 'size', 'resize') if spec[k] != getattr(recipe, k)]
-    if other:
-        raise FerError(f"{recipe.pretrained} has {', '.join(other)}, other than the recipe {recipe.name}; set that in "
-                       "the recipe")
-
-def _distributed():
-    "The module, which needs accelerate."
-    try: from fer_fastai.training import distributed
-    except (ImportError, NameError) as e:
-        raise FerError("training in several processes needs accelerate; pip install 'fer_fastai[distributed]'") from e
-    return distributed
+# %% ../../nbs/training/08_train.ipynb #2d5cbcb9
+def _prepare(recipe, faces, run):
+    "Everything that a fit needs; `FerError` where something of it can't be."
+    if recipe.votes: vote_shares(faces)                           # complains where there are none
+    if isinstance(recipe.pretrained, str): check_start(recipe)
+    spec = metadata_for(recipe, faces, run.path('model'))
+    cbs, batch_size = _distributed(recipe)
+    return _Training(recipe, faces, run, spec, _learner(recipe, faces, batch_size), cbs)
 
 # %% ../../nbs/training/08_train.ipynb #cb029a60
-def _find(learn, recipe, out):
-    "Run the finder; its suggestion goes into config.json, and into the recipe where that left the rate open."
-    seed_everything(recipe.seed)
-    suggested = find_lr(learn, out)
-    config = Run(out).config
-    if not recipe.lr: recipe = recipe.but(lr=suggested)
-    Run(out).save('config', config | dict(recipe=asdict(recipe), lr_suggested=suggested))
+def _find_lr(t):
+    "Run the finder; its suggestion goes into config.json, and into the recipe where that has no learning rate."
+    if not rank_distrib():
+        seed_everything(t.recipe.seed)
+        suggested = find_lr(t.learn, t.run)
+        recipe = t.recipe if t.recipe.lr else t.recipe.but(lr=suggested)
+        t.run.save('config', t.run.config | dict(recipe=asdict(recipe), lr_suggested=suggested))
+    distrib_barrier()
+    t.recipe = recipe_from(t.run.config['recipe'])
+
+# %% ../../nbs/training/08_train.ipynb #a1e0e04f
+def _callbacks(t, ema):
+    "The callbacks of a fit, as the recipe wants them."
+    r, done = t.recipe, len(t.history)
+    cbs = [EpochSeed(r.seed, done), OneCycle(r.lr, r.epochs, done, r.pct_start, r.div, r.div_final, r.momentum), *t.cbs]
+    if r.mixup: cbs.append(MixUp(r.mixup))
+    if ema: cbs.append(ema)
+    if r.votes: cbs.append(VoteLabels(t.faces, r.votes))
+    return cbs
 
 # %% ../../nbs/training/08_train.ipynb #a88b593b
-def _fit(learn, recipe, out, faces, spec, say, cbs):
-    "Fit from the start or from the last checkpoint; the history, one dict per epoch."
-    history = []
-    learn.model.to(learn.dls.device)
-    ema = EMA(learn.model, recipe.ema) if recipe.ema else None
-    if Run(out).has('checkpoint'): history = load_checkpoint(learn, Run(out).path('checkpoint'), ema)['history']
-    elif recipe.lr_find or not recipe.lr:
-        if not rank_distrib():
-            with _distributed().alone() if cbs else contextlib.nullcontext(): _find(learn, recipe, out)
-        distrib_barrier()
-        recipe = recipe_from(Run(out).config['recipe'])
-    keeper, done = RunKeeper(out, recipe, spec, history, say), len(history)
-    if done < recipe.epochs and not keeper.stop_now():
-        shape = recipe.pct_start, recipe.div, recipe.div_final, recipe.momentum
-        cycle = OneCycle(recipe.lr, recipe.epochs, done, *shape)
-        if recipe.mixup: cbs = [*cbs, MixUp(recipe.mixup)]
-        if ema: cbs = [*cbs, ema]
-        if recipe.votes: cbs = [*cbs, VoteLabels(faces, recipe.votes)]
-        learn.fit(recipe.epochs - done, cbs=[EpochSeed(recipe.seed, done), cycle, keeper, *cbs])
-    return recipe, keeper.history
+def _fit(t, say):
+    "Fit what is left of the epochs; the history holds all of them."
+    t.learn.model.to(t.learn.dls.device)
+    ema = EMA(t.learn.model, t.recipe.ema) if t.recipe.ema else None
+    if t.run.has('checkpoint'): t.history = load_checkpoint(t.learn, t.run.path('checkpoint'), ema)['history']
+    elif t.recipe.lr_find or not t.recipe.lr: _find_lr(t)
+    keeper, left = RunKeeper(t.run, t.recipe, t.spec, t.history, say), t.recipe.epochs - len(t.history)
+    if left > 0 and not keeper.stop_now(): t.learn.fit(left, cbs=[*_callbacks(t, ema), keeper])
+    t.history = keeper.history
 
-# %% ../../nbs/training/08_train.ipynb #33cdff8b
-def _report(learn, recipe, out, faces, history, progress):
-    "Evaluate the best weights, write metrics.json, pictures and the page."
-    state, meta = open_weights(Run(out).path('model'))
-    learn.model.load_state_dict(state)
-    model, spec = learn.model.eval(), json.loads(meta['contract'])
-    prep = FaceInput(recipe.size, recipe.resize, *recipe.stats)
-    parts = {'validation': learn.dls.valid.items.where} | test_parts(faces)
-    look = partial(view_probabilities, model, prep, tta=recipe.tta, progress=progress)
-    views = {name: look(faces.pixels[at]) for name, at in parts.items()}
-    truth = faces.labels[parts['validation']]
-    temperatures, probs = _calibrated(views, truth, recipe.tta)
-    temperature = temperatures[recipe.tta]
-    spec |= dict(temperature=temperature, temperatures=temperatures, tta=recipe.tta)
-    save_model(model, Run(out).path('model'), spec)
-    figures, copies = judge(faces, parts, probs[recipe.tta])
-    if recipe.tta != 'none':
-        one = probs['none']
-        figures |= {f'{name}, one view': evaluate(one[name], faces.labels[at], faces.vocab)
-                    for name, at in parts.items()}
-    _draw(out, faces, parts, probs[recipe.tta], figures, pd.DataFrame(history))
-    chosen = dict(
-        what='epoch and temperature', on='validation accuracy', epoch=spec['epoch'], of=len(history),
-        temperature=temperature, temperatures=temperatures, calibration_error_before=calibration_error(views['validation'].mean(0), truth))
-    seconds = round(sum(h['seconds'] for h in history), 1)
-    result = dict(figures=figures, chosen=chosen, tta=recipe.tta, also_in_training=copies, seconds=seconds)
-    Run(out).save('metrics', result)
-    write_page(out)
-    return result
+# %% ../../nbs/training/08_train.ipynb #a258ed1b
+def _finished(run, lead):
+    "The figures of a run that is at its end; its page is made where that is missing."
+    if lead and not run.has('page'): write_page(run)
+    return run.metrics
 
-# %% ../../nbs/training/08_train.ipynb #424232fb
-def _calibrated(views, truth, tta):
-    "Temperatures and probabilities of one view, the first, and of all averaged; `views` is [views,n,c] by part."
-    kinds = {'none': {name: v[0] for name, v in views.items()}}
-    if tta != 'none': kinds[tta] = {name: v.mean(0) for name, v in views.items()}
-    temperatures = {kind: best_temperature(p['validation'], truth) for kind, p in kinds.items()}
-    probs = {kind: {name: tempered(v, temperatures[kind]) for name, v in p.items()} for kind, p in kinds.items()}
-    return temperatures, probs
+def _quiet(learn, quiet):
+    "A context without fastai's progress bar and table, where `quiet` is true."
+    stack = contextlib.ExitStack()
+    for context in (learn.no_bar(), learn.no_logging()) if quiet else (): stack.enter_context(context)
+    return stack
 
-# %% ../../nbs/training/08_train.ipynb #6a6d94d4
-def _draw(out, faces, parts, probs, figures, history):
-    "The pictures of a run, and its predictions."
-    for name, at in parts.items():
-        save_figure(plot_confusion(figures[name], name), Run(out).picture('confusion', name))
-        mistakes = plot_mistakes(faces.pixels[at], probs[name], faces.labels[at], faces.vocab, title=name)
-        save_figure(mistakes, Run(out).picture('mistakes', name))
-    Run(out).save_predictions({name: (probs[name], faces.labels[at]) for name, at in parts.items()}, faces.vocab)
-    save_figure(plot_curves(history), Run(out).picture('curves'))
+# %% ../../nbs/training/08_train.ipynb #f0198bb3
+def _train(faces, recipe, run, resume, source, progress, say):
+    "`train`, in the one process that holds the run folder, and in those that it works with."
+    lead = not rank_distrib()
+    resume = resume and not run.empty                             # an empty folder is a start
+    if resume: recipe = take_up(faces, recipe, run.folder, say if lead else None)
+    if resume and run.has('metrics'): return _finished(run, lead)
+
+    t = _prepare(recipe or RECIPES['paper'], faces, run)
+    if lead and not resume: begin_run(faces, t.recipe, run.folder, source)
+
+    bar = progress and lead
+    with _quiet(t.learn, not bar): _fit(t, say if lead and not bar else lambda *_: None)
+
+    if not lead: return {}
+    with alone(): return report(t.learn, t.recipe, run, faces, t.history, bar)
+
+# %% ../../nbs/training/08_train.ipynb #ba16d224
+def train(
+    faces:FaceSet, # with Training faces; PublicTest and others are only reported on
+    recipe:Recipe=None, # None for the paper's, or with `resume` for that of the run
+    out='runs/run', # the run folder; new or empty, unless `resume` is true
+    resume:bool=False, # go on with the run folder, if there is one?
+    source='', # what to call the data in config.json
+    progress:bool=True, # show fastai's progress bars (True), or a line for each epoch?
+    say=print, # takes these lines
+)->dict: # what is in metrics.json
+    """Train, evaluate, save and draw; the same recipe, data and machine give the same weights.
+    `FerError` where something can't be trained, the folder is in use or holds another run, or the loss explodes."""
+    lock = contextlib.nullcontext() if rank_distrib() else locked(out, f'the run folder {out}')
+    with lock: return _train(faces, recipe, Run(out), resume, source, progress, say)
