@@ -85,6 +85,10 @@ def main():
     index = ROOT/'nbs/index.ipynb'
     named = re.sub(BADGE, badge(ROOT/'nbs/tutorials/emotions.ipynb'), index.read_text(encoding='utf-8'))
     if named != index.read_text(encoding='utf-8'): files[index] = named.encode()
+    cite = ROOT/'CITATION.cff'
+    said = re.sub(r'(?m)^repository-code: .*$', f"repository-code: {cfg['git_url']}", cite.read_text(encoding='utf-8'))
+    said = re.sub(r'(?m)^version: .*$', f"version: {cfg['version']}", said)
+    if said != cite.read_text(encoding='utf-8'): files[cite] = said.encode()
     if '--check' not in sys.argv: put(files)
     files |= page('index', 'README.md') | page('model_card', 'MODEL_CARD.md')
     words = len(files[ROOT/'README.md'].split())
