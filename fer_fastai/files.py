@@ -93,6 +93,7 @@ def _share(work, mode):
         if p.is_file() and not p.is_symlink() and p.stat().st_mode & 0o777 != mode: p.chmod(mode)
 
 # %% ../nbs/01_files.ipynb #4ff93c2f
+# long: what goes wrong is said in one place
 @contextlib.contextmanager
 def atomic(
     path, # where the file or folder shall be; a link is followed
@@ -169,7 +170,8 @@ def cache_dir(
     "Where downloads and read data are kept: `$FER_FASTAI_HOME`, else the system's folder for caches."
     try: d = Path(os.environ.get('FER_FASTAI_HOME') or user_cache_dir('fer_fastai', appauthor=False)).expanduser()
     except RuntimeError as e:
-        raise FerError('there is no home folder for the cache; set FER_FASTAI_HOME to a folder that can be written') from e
+        raise FerError('there is no home folder for the cache; set FER_FASTAI_HOME to a folder that can be '
+                       'written') from e
     d = d.joinpath(*parts)
     try: d.mkdir(parents=True, exist_ok=True)
     except OSError as e:

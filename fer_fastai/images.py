@@ -46,6 +46,7 @@ FORMATS = ['JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM',
 MAX_PIXELS = 120_000_000      # of a picture that is read
 
 # %% ../nbs/02_images.ipynb #73fdf08d
+# long: each thing that can be wrong has its own sentence
 def open_picture(
     source, # a path, a binary file, or a PIL picture
     max_side:int=2048, # larger pictures are reduced to this, pixels

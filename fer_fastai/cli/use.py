@@ -16,10 +16,16 @@ from .common import RUN, command, drawing, say, within
 
 # %% ../../nbs/cli/02_use.ipynb #aded4031
 def _model(parser, tta=None):
-    parser.add_argument('--tta', choices=tuple(TTA), default=tta, help=f"test-time augmentation: one view, the mirrored face, too, small turns, five or ten crops (default: {tta or 'what the model was made for'})")
-    parser.add_argument('--uncertain', type=float, metavar='P', default=.5, help='mark faces whose likeliest emotion has less than this probability (default: 0.5)')
+    "Add the arguments of a `Predictor`."
+    add = parser.add_argument
+    add('--tta', choices=tuple(TTA), default=tta,
+        help='test-time augmentation: one view, also the mirrored face, small rotations, five or ten crops '
+             f"(default: {tta or 'what the model was made for'})")
+    add('--uncertain', type=float, metavar='P', default=.5,
+        help='mark faces whose most likely emotion has less than this probability (default: 0.5)')
 
 def _predictor(args, run):
+    "The model that the arguments name."
     from fer_fastai.inference.predictor import Predictor
     if not 0 <= args.uncertain <= 1: raise FerError(f'--uncertain {args.uncertain}: give a probability from 0 to 1')
     return Predictor(run, args.tta, args.uncertain)
@@ -27,138 +33,191 @@ def _predictor(args, run):
 # %% ../../nbs/cli/02_use.ipynb #25320e73
 @command
 def fer_predict(parser):
-    "Find the faces in pictures and tell their emotions."
-    parser.add_argument('picture', metavar='[RUN] PICTURE', nargs='+', help=f"photos, or face crops (small and square); folders, patterns ('photos/**/*.jpg'), lists of paths (a .txt, or - for standard input); before them, if you like, {RUN} (default), or an ONNX file")
-    parser.add_argument('--which', choices=('all', 'largest'), default='all', help='of several faces')
-    parser.add_argument('--crop', choices=('auto', 'always', 'never'), default='auto', help='find faces: auto does it for all but small square pictures')
+    "Find the faces in pictures and name their emotions."
+    add = parser.add_argument
+    add('picture', metavar='[RUN] PICTURE', nargs='+',
+        help="photos, or face crops (small and square); folders, patterns ('photos/**/*.jpg'), "
+             "lists of paths (a .txt, or - for standard input); "
+             f"before them, if you like, {RUN} (default), or an ONNX file")
+    add('--which', choices=('all', 'largest'), default='all',
+        help='which faces to take where a picture has several')
+    add('--crop', choices=('auto', 'always', 'never'), default='auto',
+        help='find the faces; auto does it for all but small square pictures')
     _model(parser)
-    parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
-    parser.add_argument('--csv', metavar='FILE', help='write a table there, batch by batch; the same command takes a stopped one up')
-    parser.add_argument('--batch', type=int, metavar='N', default=64, help='pictures at a time (default: 64)')
+    add('--json', action='store_true', help='print JSON instead of a table')
+    add('--csv', metavar='FILE',
+        help='write a table to this file, batch by batch; the same command resumes a stopped one')
+    add('--batch', type=int, metavar='N', default=64, help='pictures at a time (default: 64)')
     return _predict
 
 # %% ../../nbs/cli/02_use.ipynb #1f2f8e36
-def _predict(args):
-    from fer_fastai.inference.batch import pictures_in, predict_csv
-    named = is_model(args.picture[0])
-    if named and len(args.picture) == 1: raise FerError(f'{args.picture[0]} is a model; name a picture, too')
-    within(args, 'batch', 1, 65_536)
-    names, how = args.picture[named:], dict(which=args.which, crop=args.crop)
-    if '-' not in names and next(pictures_in(names), None) is None: raise FerError(f"{' '.join(names)}: there are no pictures; check the path")
-    predictor = _predictor(args, args.picture[0] if named else None)
-    if args.csv:
-        progress = sys.stdout.isatty()
-        total = sum(1 for _ in pictures_in(names)) if progress and '-' not in names else None
-        return int(predict_csv(predictor, pictures_in(names), args.csv, args.batch, total, progress, say, **how)['unreadable'] > 0)
-    results = predictor(list(pictures_in(names)), batch_size=args.batch, **how)
-    for r in results:
-        if r.status == 'unreadable': say(f'fer_predict: {printable(r.why)}', sys.stderr)
-    if args.json: say(_json(results))
-    else: _table(results, predictor.vocab)
-    return int(any(r.status == 'unreadable' for r in results))
-
-# %% ../../nbs/cli/02_use.ipynb #63592908
 def _json(results):
     "Results without crops; ASCII, so that no output's encoding changes a name."
     faces = lambda r: [{k: v for k, v in vars(f).items() if k != 'crop'} for f in r.faces]
     return json.dumps([vars(r) | dict(faces=faces(r)) for r in results], indent=1)
 
 def _table(results, vocab):
-    "Print rows of faces, then the pictures without any."
-    rows = [[r.picture, ' '.join(map(str, f.box or ['crop'])), f.emotion + '?' * f.uncertain, *(f'{p:.0%}' for p in f.probabilities.values())]
-            for r in results for f in r.faces]
-    rows = [[*map(printable, row)] for row in ([['picture', 'x y width height', 'emotion', *vocab], *rows] if rows else [])]
+    "Print rows of faces, then the pictures without any. (pandas would take longer to import than a photo takes.)"
+    rows = [['picture', 'x y width height', 'emotion', *vocab]]
+    for r in results:
+        for f in r.faces:
+            box = ' '.join(map(str, f.box or ['crop']))
+            probs = [f'{p:.0%}' for p in f.probabilities.values()]
+            rows.append([printable(r.picture), box, f.emotion + '?' * f.uncertain, *probs])
     widths = [max(map(len, column)) for column in zip(*rows)]
-    for r in rows: say('  '.join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))))
+    for row in rows if len(rows) > 1 else []:
+        say('  '.join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))))
     for r in results:
         if r.status == 'no face': say(f'{printable(r.picture)}: no face found')
+
+# %% ../../nbs/cli/02_use.ipynb #63592908
+def _print_results(predictor, names, args, how):
+    "Predict, then print a table or JSON; exit code 1 where a picture can't be read."
+    from fer_fastai.inference.batch import pictures_in
+    results = predictor(list(pictures_in(names)), batch_size=args.batch, **how)
+    unreadable = [r for r in results if r.status == 'unreadable']
+    for r in unreadable: say(f'fer_predict: {printable(r.why)}', sys.stderr)
+    if args.json: say(_json(results))
+    else: _table(results, predictor.vocab)
+    return int(len(unreadable) > 0)
+
+def _predict(args):
+    "Predict what the arguments name."
+    from fer_fastai.inference.batch import pictures_in, predict_csv
+    named = is_model(args.picture[0])
+    if named and len(args.picture) == 1: raise FerError(f'{args.picture[0]} is a model; name a picture, too')
+    within(args, 'batch', 1, 65_536)
+    names, how = args.picture[named:], dict(which=args.which, crop=args.crop)
+    if '-' not in names and next(pictures_in(names), None) is None:
+        raise FerError(f"{' '.join(names)}: there are no pictures; check the path")
+    predictor = _predictor(args, args.picture[0] if named else None)
+    if not args.csv: return _print_results(predictor, names, args, how)
+    progress = sys.stdout.isatty()
+    total = sum(1 for _ in pictures_in(names)) if progress and '-' not in names else None
+    counts = predict_csv(predictor, pictures_in(names), args.csv, args.batch, total, progress, say, **how)
+    return int(counts['unreadable'] > 0)
 
 # %% ../../nbs/cli/02_use.ipynb #980de098
 @command
 def fer_export(parser):
-    "Write a model as one ONNX file: face crops in, calibrated probabilities out; checked against torch before it is written."
+    """Write a model as one ONNX file: face crops in, calibrated probabilities out. It is compared with PyTorch before
+    it is written."""
     add = parser.add_argument
     add('run', metavar='RUN', help=RUN)
     add('onnx', metavar='FILE', help='the ONNX file to write')
-    add('--data', metavar='SOURCE', dest='source', help='the faces that it is checked on, as for fer_train (default: drawn ones, which say nothing about accuracy)')
-    add('--usage', default='PublicTest', help='of those, the ones to check on (default: PublicTest)')
-    add('--int8', action='store_true', help='8-bit integers, calibrated on the Training faces of SOURCE; its cost in accuracy is measured')
-    add('--tta', choices=tuple(TTA), help='the default views of the file (default: what the model was made for)')
-    add('--json', metavar='FILE', help='write what was checked there, too')
+    add('--data', metavar='SOURCE', dest='source',
+        help='the faces on which it is checked, as for fer_train '
+             '(default: drawn ones, which say nothing about accuracy)')
+    add('--usage', default='PublicTest', help='which of these faces (default: PublicTest)')
+    add('--int8', action='store_true',
+        help='8-bit integers, calibrated on the Training faces of SOURCE; the loss in accuracy is measured')
+    add('--tta', choices=tuple(TTA), help="the file's default views (default: what the model was made for)")
+    add('--json', metavar='FILE', help='also write what was checked to this file')
     return _export
 
 # %% ../../nbs/cli/02_use.ipynb #ee2ec4d3
-def _export(args):
-    from fer_fastai.models.locate import model_file
-    from fer_fastai.inference.onnx import to_onnx
-    from fer_fastai.models.files import load_model
+def _check_faces(args):
+    "The faces on which the export is checked."
     from fer_fastai.data.readers import read_faces
+    from fer_fastai.models.files import load_model
+    from fer_fastai.models.locate import model_file
     if args.int8 and not args.source: raise FerError('--int8 needs real faces to calibrate on; give --data')
     vocab = tuple(load_model(args.run)[1]['vocab']) if model_file(args.run).suffix != '.onnx' else None
-    faces = read_faces(args.source or 'demo:700', **(dict(vocab=vocab) if args.source else {}), progress=sys.stdout.isatty())
-    c = to_onnx(args.run, args.onnx, faces, args.int8, args.usage, args.tta)
+    progress = sys.stdout.isatty()
+    if args.source: return read_faces(args.source, vocab=vocab, progress=progress)
+    return read_faces('demo:700', progress=progress)
+
+def _export(args):
+    "Export, then print what was checked."
+    from fer_fastai.inference.onnx import to_onnx
+    c = to_onnx(args.run, args.onnx, _check_faces(args), args.int8, args.usage, args.tta)
     if args.json: write_json(args.json, c)
-    say(f"{printable(args.onnx)}: {Path(args.onnx).stat().st_size / 2**20:.1f} MB, opset {c['opset']}; logits differ from torch by at most {c['largest_logit_difference']:.1e} on {c['faces']} {'' if args.source else 'drawn '}faces")
-    if args.int8: say('8 bits against floats on {n} {u} faces: accuracy {accuracy_int8:.1%} against {accuracy_float32:.1%}, macro-F1 {macro_f1_int8:.3f} against {macro_f1_float32:.3f}'.format(u=args.usage, **c['int8']))
+    size, kind = Path(args.onnx).stat().st_size / 2**20, '' if args.source else 'drawn '
+    say(f"{printable(args.onnx)}: {size:.1f} MB, opset {c['opset']}; logits differ from torch by at most "
+        f"{c['largest_logit_difference']:.1e} on {c['faces']} {kind}faces")
+    if args.int8:
+        line = ('8 bits against floats on {n} {u} faces: accuracy {accuracy_int8:.1%} against {accuracy_float32:.1%}, '
+                'macro-F1 {macro_f1_int8:.3f} against {macro_f1_float32:.3f}')
+        say(line.format(u=args.usage, **c['int8']))
 
 # %% ../../nbs/cli/02_use.ipynb #2cb1607c
 @command
 def fer_video(parser):
-    "Follow the faces of a film or a webcam and tell their emotions over time."
+    "Follow the faces in a video or a webcam's picture, and show their emotions over time."
     add = parser.add_argument
-    add('source', metavar='FILE', help='a film, or the number of a webcam (0), which Ctrl-C ends')
+    add('source', metavar='FILE', help='a video, or the number of a webcam (0), which Ctrl-C ends')
     add('--model', metavar='RUN', help=f'{RUN} (default), or an ONNX file')
-    add('--out', metavar='FILM', help='write the film with boxes and emotions there (MP4, MOV, MKV or AVI; without sound)')
-    add('--csv', metavar='FILE', help='write a row for each face in each frame there')
-    add('--png', metavar='FILE', type=drawing, help='draw the timeline of the emotions there')
-    add('--window', type=float, metavar='S', default=.5, help='seconds over which probabilities are smoothed; 0 for not at all (default: 0.5)')
+    add('--out', metavar='VIDEO',
+        help='write the video with boxes and emotions to this file (MP4, MOV, MKV or AVI; without sound)')
+    add('--csv', metavar='FILE', help='write a row for each face in each frame to this file')
+    add('--png', metavar='FILE', type=drawing, help='draw the timeline of the emotions to this file')
+    add('--window', type=float, metavar='S', default=.5,
+        help='seconds over which probabilities are smoothed; 0 for no smoothing (default: 0.5)')
     add('--every', type=int, metavar='N', default=1, help='look at every Nth frame only')
-    add('--seconds', type=float, metavar='S', help='stop after this long')
-    add('--which', choices=('all', 'largest'), default='all', help='of several faces in a frame')
+    add('--seconds', type=float, metavar='S', help='stop after this many seconds')
+    add('--which', choices=('all', 'largest'), default='all', help='which faces to take where a frame has several')
     _model(parser, 'none')
     return _video
 
 # %% ../../nbs/cli/02_use.ipynb #8cc061ad
+def _say_video(said, window, paths):
+    "One line for each face, and one for all."
+    for k, f in sorted(said['faces'].items()): say(f"face {k}: seen for {f['seconds']:.1f} s, mostly {f['emotion']}")
+    files = f"; {printable(', '.join(paths))}" if paths else ''
+    say(f"{said['frames']} frames, {said['seconds']:.1f} s; {len(said['faces'])} faces, "
+        f"smoothed over {window:g} s{files}")
+
 def _video(args):
+    "Watch, then print who was seen."
     from fer_fastai.inference.video import watch
     within(args, 'every', 1, 1_000_000)
     paths = [p for p in (args.out, args.csv, args.png) if p]
-    if len({Path(p).resolve() for p in (*paths, args.source)}) <= len(paths): raise FerError('each file needs a name of its own, other than that of the film')
-    said = watch(args.source, _predictor(args, args.model), args.out, args.csv, args.png, args.seconds, sys.stdout.isatty(), window=args.window, every=args.every, which=args.which)
-    for k, f in sorted(said['faces'].items()): say(f"face {k}: seen for {f['seconds']:.1f} s, mostly {f['emotion']}")
-    say(f"{said['frames']} frames, {said['seconds']:.1f} s; {len(said['faces'])} faces, smoothed over {args.window:g} s" + (f"; {printable(', '.join(paths))}" if paths else ''))
+    if len({Path(p).resolve() for p in (*paths, args.source)}) <= len(paths):
+        raise FerError('each file needs a name of its own, other than that of the video')
+    how = dict(window=args.window, every=args.every, which=args.which)
+    predictor, progress = _predictor(args, args.model), sys.stdout.isatty()
+    said = watch(args.source, predictor, args.out, args.csv, args.png, args.seconds, progress, **how)
+    _say_video(said, args.window, paths)
     if said['claimed'] and said['frames'] < .98 * said['claimed'] and not args.seconds:
-        say(f"fer_video: the film claims {said['claimed']} frames; {said['frames']} could be read", sys.stderr)
+        say(f"fer_video: the video claims {said['claimed']} frames; {said['frames']} could be read", sys.stderr)
 
 # %% ../../nbs/cli/02_use.ipynb #8f389374
 @command
 def fer_hub(parser):
-    "Send a run to a repository of the Hugging Face hub with its card, or fetch one."
-    parser.add_argument('action', choices=('push', 'pull'))
-    parser.add_argument('names', metavar='push RUN USER/NAME | pull USER/NAME', nargs='+', help=f'RUN is {RUN}')
-    parser.add_argument('--private', action='store_true', help='push: visible to you alone, where the repository is new')
-    parser.add_argument('--revision', metavar='COMMIT', help='pull: a commit, tag or branch (default: the newest)')
+    "Send a run to a repository of the Hugging Face hub with its model card, or fetch one."
+    add = parser.add_argument
+    add('action', choices=('push', 'pull'))
+    add('names', metavar='push RUN USER/NAME | pull USER/NAME', nargs='+', help=f'RUN is {RUN}')
+    add('--private', action='store_true', help='push: if the repository is new, only you can see it')
+    add('--revision', metavar='COMMIT', help='pull: a commit, tag or branch (default: the newest)')
     return _hub
 
 def _hub(args):
+    "Push or pull, then print the address or the folder."
     from fer_fastai.inference.hub import pull, push
     want = 2 if args.action == 'push' else 1
-    if len(args.names) != want: raise FerError(f"{args.action} takes {'a run and a repository, user/name' if want == 2 else 'a repository, user/name'}")
-    say(push(*args.names, private=args.private) if args.action == 'push' else pull(*args.names, revision=args.revision))
+    needs = 'a run and a repository, user/name' if want == 2 else 'a repository, user/name'
+    if len(args.names) != want: raise FerError(f'{args.action} takes {needs}')
+    if args.action == 'push': say(push(*args.names, private=args.private))
+    else: say(pull(*args.names, revision=args.revision))
 
 # %% ../../nbs/cli/02_use.ipynb #316a826b
 @command
 def fer_app(parser):
-    "Start a web page for the model: pictures, a webcam or many files in, boxes, bars and a table out. It listens to this machine alone, and keeps nothing."
+    """Start a web page for the model: pictures, a webcam or many files in; boxes, bars and a table out. Only this
+    machine can reach it, and it keeps nothing."""
     add = parser.add_argument
     add('run', metavar='RUN', nargs='?', help=f'{RUN} (default), or an ONNX file')
-    add('--host', default='127.0.0.1', help='0.0.0.0 to be seen from other machines (default: 127.0.0.1)')
+    add('--host', default='127.0.0.1', help='0.0.0.0 to be reached from other machines (default: 127.0.0.1)')
     add('--port', type=int, default=7860, metavar='N', help='(default: 7860)')
-    add('--allow', metavar='NAME', action='append', default=[], help='a further host name under which people reach the page')
+    add('--allow', metavar='NAME', action='append', default=[],
+        help='one more host name under which people reach the page; can be repeated')
     _model(parser)
     return _app
 
 def _app(args):
-    within(args, 'port', 1, 65_535)
+    "Serve the page until Ctrl-C."
     from fer_fastai.inference.app import create_app, launch
-    launch(create_app(args.run, _predictor(args, args.run)), args.host, args.port, allow=tuple(args.allow))
+    within(args, 'port', 1, 65_535)
+    app = create_app(args.run, _predictor(args, args.run))
+    launch(app, args.host, args.port, allow=tuple(args.allow))

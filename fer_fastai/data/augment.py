@@ -75,6 +75,7 @@ def tta_views(
             for x, y, m, d in TTA[kind]]
 
 # %% ../../nbs/data/12_augment.ipynb #1cb191e9
+# long: one sampling, in steps that share their arrays
 class FaceInput:
     "uint8 faces to a network's input. The same object serves training, validation and prediction."
     def __init__(self,

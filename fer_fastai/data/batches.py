@@ -58,6 +58,7 @@ def get_label(o:FaceRow): return o.label
 def training_rows(faces): return FaceRows(faces, np.flatnonzero(faces.table.usage.isin(['Training', 'Validation'])))
 
 # %% ../../nbs/data/13_batches.ipynb #2d2de1bc
+# long: the hooks of a TfmdDL, each a line or two
 class FaceDL(TfmdDL):
     "A `TfmdDL` that fetches a batch of `FaceRows` by index in one go."
     @property

@@ -102,6 +102,7 @@ class Audit:
         return self.faces[keep]
 
 # %% ../../nbs/data/10_cleaning.ipynb #1dd71177
+# long: a table is built, rule by rule
 def audit(
     faces:FaceSet, # what to look at
     skip:tuple=(), # rules to leave out
@@ -135,6 +136,7 @@ def audit(
     return Audit(faces, pd.concat(found, ignore_index=True) if found else empty, pd.DataFrame(rows), all_groups)
 
 # %% ../../nbs/data/10_cleaning.ipynb #0648de3c
+# long: one figure
 def plot_audit(
     audit:Audit, # what was found
     columns:int=14, # faces in a row
@@ -176,7 +178,8 @@ def save_report(
     left = audit.clean()
     with atomic(folder/'audit.csv') as f: audit.findings.to_csv(f, index=False)
     write_json(folder/'audit.json', dict(
-        faces=len(audit.faces), left=len(left), fingerprint=audit.faces.fingerprint, fingerprint_left=left.fingerprint, vocab=audit.faces.vocab,
+        faces=len(audit.faces), left=len(left), fingerprint=audit.faces.fingerprint,
+        fingerprint_left=left.fingerprint, vocab=audit.faces.vocab,
         rules={r['rule']: {k: v for k, v in r.items() if k != 'rule'}
                for r in json_rows(audit.summary)}, skipped=audit.faces.skipped))
     save_figure(plot_audit(audit), folder/'audit.png')

@@ -30,7 +30,7 @@ from .batches import FaceDL, FaceRows, get_label, get_pixels, on_device, trainin
 
 # %% ../../nbs/data/14_dataloaders.ipynb #c331c360
 class FaceTransform(RandTransform):
-    "`FaceInput` as fastai's batch transform: random views of training faces, the centre of others."
+    "`FaceInput` as fastai's batch transform: random views of training faces, the centre of all others."
     split_idx, order = None, 10
     def __init__(self,
         prep:FaceInput, # size, crop and normalisation
@@ -41,9 +41,9 @@ class FaceTransform(RandTransform):
     def before_call(self, b, split_idx): self.random = split_idx == 0
     def encodes(self, x:TensorImage):
         x = x.as_subclass(Tensor)
-        return TensorImage(self.prep(x,
-                                     random_views(len(x), self.prep.part, **self.views,
-                                                  device=x.device) if self.random else None))
+        drawn = dict(self.views, device=x.device)
+        views = random_views(len(x), self.prep.part, **drawn) if self.random else None
+        return TensorImage(self.prep(x, views))
     def decodes(self, x:TensorImage): return TensorImage(self.prep.undo(x.as_subclass(Tensor)))
 
 # %% ../../nbs/data/14_dataloaders.ipynb #29b206c2
@@ -53,11 +53,15 @@ class FaceImage(PILImage):
     @classmethod
     def create(cls, o, **kwargs):
         if not isinstance(o, (np.ndarray, Image.Image)): o = read_picture(o)
-        return cls((o if isinstance(o, Image.Image) else Image.fromarray(np.asarray(o, dtype=np.uint8))).convert('L'))
+        im = o if isinstance(o, Image.Image) else Image.fromarray(np.asarray(o, dtype=np.uint8))
+        return cls(im.convert('L'))
 
+# %% ../../nbs/data/14_dataloaders.ipynb #94612220
 class FitFace(Transform):
-    "Single pictures as squares of one side: that of the faces in the DataBlock, or `side`."
-    def __init__(self, side=None): self.side = side
+    "Single pictures as squares, as large as the faces in the DataBlock."
+    def __init__(self,
+        side:int=None, # of the squares, pixels; None until the DataBlock has seen its faces
+    ): self.side = side
     def setups(self, dl):
         rows = getattr(dl, 'items', None)
         if isinstance(rows, FaceRows): self.side = rows.faces.pixels.shape[1]
@@ -65,11 +69,10 @@ class FitFace(Transform):
 
 # %% ../../nbs/data/14_dataloaders.ipynb #ad4ee8b6
 def FaceBlock(
-    side=None, # of single pictures, pixels; None for that of the FaceSet
-    by_item=False, # read FaceSets, too, face by face?
-):
+    by_item:bool=False, # read a FaceSet face by face, as fastai reads other data?
+)->TransformBlock:
     "A `TransformBlock` for faces."
-    return TransformBlock(type_tfms=FaceImage.create, item_tfms=FitFace(side), dl_type=None if by_item else FaceDL)
+    return TransformBlock(type_tfms=FaceImage.create, item_tfms=FitFace(), dl_type=None if by_item else FaceDL)
 
 # %% ../../nbs/data/14_dataloaders.ipynb #5b185229
 RANGES = dict(bs=(1, 100_000), val_bs=(1, 100_000), num_workers=(0, 1000), seed=(0, 2**63), size=(8, 1024),
@@ -79,7 +82,7 @@ RANGES = dict(bs=(1, 100_000), val_bs=(1, 100_000), num_workers=(0, 1000), seed=
 def check_ranges(
     **given, # numbers of `RANGES`; None stands for a default
 ):
-    "`FerError` for the first that is outside its range."
+    "Raise `FerError` for the first number that is outside its range."
     for name, value in given.items():
         low, high = RANGES[name]
         kind, word = (Integral, 'whole number') if isinstance(low, int) else (Real, 'number')
@@ -91,23 +94,23 @@ def check_ranges(
 
 # %% ../../nbs/data/14_dataloaders.ipynb #70cd064b
 class FaceSplitter:
-    "`split_faces` as a DataBlock's splitter."
+    "`split_faces` as a DataBlock's splitter; `FerError` where a part would be empty."
     def __init__(self,
-        valid_pct=.2, # share of Training that validates
-        seed=0, # another seed, another split
-        near=.95, # thumbnails correlate above this: the same photo, kept on one side
+        valid_pct:float=.2, # share of Training that validates
+        seed:int=0, # of the split
+        near:float=.95, # as for `split_faces`
     ): self.valid_pct, self.seed, self.near = valid_pct, seed, near
-
     def __call__(self, rows):
         parts = split_faces(rows.faces, self.valid_pct, self.seed, self.near)
-        if all(map(len, parts)): return tuple(np.searchsorted(rows.where, part) for part in parts)
-        raise FerError(f'a valid_pct of {self.valid_pct} leaves {len(parts[0])} faces for training and '
-                       f'{len(parts[1])} for validation; take another, or more faces')
+        if not all(map(len, parts)):
+            raise FerError(f'a valid_pct of {self.valid_pct} leaves {len(parts[0])} faces for training and '
+                           f'{len(parts[1])} for validation; take another, or more faces')
+        return tuple(np.searchsorted(rows.where, part) for part in parts)
 
 # %% ../../nbs/data/14_dataloaders.ipynb #0b47c193
-# long: every choice is a parameter with its unit
+# long: its parameters, and what they are
 def get_dblock(
-    vocab:tuple=EMOTIONS, # the closed vocabulary
+    vocab:tuple=EMOTIONS, # the classes, in the order of their codes
     size:int=224, # side of what the network sees, pixels
     resize:int=None, # side before the crop, pixels; None keeps the paper's 256 to 224
     flip:bool=True, # mirror half of the faces?
@@ -116,63 +119,67 @@ def get_dblock(
     shift:float=0., # move by up to this share, beyond the random crop
     lighting:float=.2, # change brightness and contrast by up to this share
     erase:float=0., # probability of an erased rectangle
-    stats:tuple=imagenet_stats, # mean and deviation for each channel of the input; ((.5,), (.25,)), say, for a grey one
+    stats:tuple=imagenet_stats, # mean and deviation of each input channel; ((.5,), (.25,)), say, for a grey one
     valid_pct:float=.2, # share of Training that validates
     seed:int=0, # of the split
-    near:float=.95, # thumbnails correlate above this: the same photo, kept on one side of the split
-    by_item:bool=False, # read face by face?
+    near:float=.95, # thumbnails that correlate above this are the same photo, kept on one side of the split
+    by_item:bool=False, # read face by face, as fastai reads other data? Slower, the same tensors
 )->DataBlock: # whose source is a FaceSet
-    "The DataBlock from faces to batches [n,c,size,size] and labels; `FerError` for a number out of its range."
+    "The DataBlock from faces to batches [n,c,size,size] and labels; `FerError` for a number outside its range."
+    check_ranges(size=size, valid_pct=valid_pct, seed=seed, near=near)
+    check_ranges(rotate=rotate, scale=scale, shift=shift, lighting=lighting, erase=erase)
     resize = round(size * 256 / 224) if resize is None else resize
-    views = dict(rotate=rotate, scale=scale, shift=shift, lighting=lighting, erase=erase)
-    check_ranges(size=size, resize=resize, valid_pct=valid_pct, seed=seed, near=near, **views)
+    check_ranges(size=size, resize=resize)
+    views = dict(flip=flip, rotate=rotate, scale=scale, shift=shift, lighting=lighting, erase=erase)
     return DataBlock(
-        blocks=(FaceBlock(by_item=by_item), CategoryBlock(vocab=list(vocab), sort=False)),
-        get_items=training_rows, get_x=get_pixels, get_y=get_label, splitter=FaceSplitter(valid_pct, seed, near),
-        batch_tfms=FaceTransform(FaceInput(size, resize, *stats), flip=flip, **views))
+        blocks=(FaceBlock(by_item), CategoryBlock(vocab=list(vocab), sort=False)),
+        get_items=training_rows, get_x=get_pixels, get_y=get_label,
+        splitter=FaceSplitter(valid_pct, seed, near),
+        batch_tfms=FaceTransform(FaceInput(size, resize, *stats), **views))
 
 # %% ../../nbs/data/14_dataloaders.ipynb #8f99ff42
-def _faces(source, vocab, crop, face_size):
-    "A FaceSet as it is; a folder as `read_faces` reads it."
-    if isinstance(source, FaceSet): return source
+def _faces_of(source, vocab, crop):
+    "The FaceSet of a folder of pictures, cropped as `Predictor` does it, and what to tell of the pictures left out."
     if not Path(source).is_dir():
-        raise FerError(f'{source} is no folder; give a FaceSet (read_faces) or a folder with a folder per class')
-    return read_faces(source, vocab, crop=crop, size=face_size)
+        raise FerError(f'{source} is no folder; give a FaceSet (read_faces) or a folder with a folder of pictures per '
+                       f'class')
+    faces = read_faces(source, vocab, crop=crop, progress=False)
+    one = f"{len(faces.skipped)} files left out, such as {faces.skipped[0]['source']} " if faces.skipped else ''
+    return faces, one and f"; {one}({faces.skipped[0]['reason']})"
 
-# %% ../../nbs/data/14_dataloaders.ipynb #ad3d0943
-# long: every choice is a parameter with its unit
+# %% ../../nbs/data/14_dataloaders.ipynb #1580b068
+# long: its parameters, and what they are
 @delegates(get_dblock)
 def get_dls(
-    source, # a FaceSet (Training is split; other usages are left alone), or a folder with a folder per class
+    source, # a FaceSet (Training is split; other usages are left alone), or a folder with a picture folder per class
     bs:int=32, # batch size
     val_bs:int=None, # that of validation and tests; None for four times as many, as no gradients are kept
     num_workers:int=None, # processes that read; None for none with whole batches, 2 without
     device=None, # where batches go; None for fastai's default
-    vocab:tuple=None, # the classes of a folder; None for the seven emotions, or those of the FaceSet
-    crop:str='auto', # find the faces in a folder's pictures: 'always', 'never', or 'auto' for photos only
-    face_size:int=48, # side of the crops that are cut out of a folder's pictures, pixels
-    say=print, # takes the line on what was picked; None keeps it
+    crop:str='auto', # in a folder, find faces: 'always', 'never', or 'auto' for what is no small square crop
+    say=print, # is given a line on how the faces are read; None for none
     **kwargs
 ): # fastai DataLoaders, for training and validation
-    "DataLoaders over faces; `FerError` where a choice can't be right or the faces are too few."
+    "DataLoaders over faces; `FerError` where there are too few."
     check_ranges(bs=bs, val_bs=val_bs, num_workers=num_workers)
-    faces = _faces(source, vocab or EMOTIONS, crop, face_size)
-    by_item = kwargs.get('by_item', False)
-    if num_workers is None: num_workers = 2 if by_item else 0
-    how = dict(bs=bs, val_bs=val_bs or 4 * bs, num_workers=num_workers, device=device)
-    dls = get_dblock(vocab or faces.vocab, **kwargs).dataloaders(faces, **how)
+    left_out = ''
+    if not isinstance(source, FaceSet): source, left_out = _faces_of(source, kwargs.get('vocab', EMOTIONS), crop)
+    single = kwargs.get('by_item', False)
+    if num_workers is None: num_workers = 2 if single else 0
+    dblock = get_dblock(**dict(vocab=source.vocab) | kwargs)
+    dls = dblock.dataloaders(source, bs=bs, val_bs=val_bs or 4 * bs, num_workers=num_workers, device=device)
     train, valid = len(dls.train_ds), len(dls.valid_ds)
     if train < bs or not valid:
         raise FerError(f'{train} training and {valid} validation faces are too few for batches of {bs}; give more, '
                        f'or a smaller bs')
-    if say: say(f'{train} training and {valid} validation faces, {_way(dls.train, by_item, num_workers)}')
+    if say: say(f'{train} training and {valid} validation faces, {_way(dls.train, single, num_workers)}{left_out}')
     return dls
 
 # %% ../../nbs/data/14_dataloaders.ipynb #32d6c697
 def _way(dl, single, workers):
     "How a DataLoader reads, in words."
-    if single and workers: return f"read one by one in {workers} {'process' if workers == 1 else 'processes'}"
-    if single: return 'read one by one'
+    if single and not workers: return 'read one by one'
+    if single: return f"read one by one in {workers} {'process' if workers == 1 else 'processes'}"
     if on_device(dl.rows, dl.device, workers) is not None: return f'in whole batches from the memory of {dl.device}'
-    where = 'disk (memory-mapped)' if isinstance(dl.rows.faces.pixels, np.memmap) else 'memory'
-    return f'in whole batches from {where}'
+    mapped = isinstance(dl.rows.faces.pixels, np.memmap)
+    return f"in whole batches from {'disk (memory-mapped)' if mapped else 'memory'}"

@@ -95,6 +95,7 @@ def _head(c, p):
     if p['beard']: c.fill(_arc((-.48, .30), 1.35 * p['high'] - .3, (.48, .30)), p['skin'] * .72)
 
 # %% ../../nbs/data/04_drawn.ipynb #fd5c088d
+# long: a drawing, stroke by stroke
 def _eyes(c, p, au):
     "Eyes, lids, brows, glasses."
     up = max(.02, .075 * p['eye'] * (1 + .85 * au[5] - .35 * au[7] - .40 * au[6] - .35 * au[9]))

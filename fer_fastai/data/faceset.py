@@ -15,6 +15,7 @@ from ..core import EMOTIONS, FerError
 from ..files import atomic, contents, locked, sha256_of, write_json
 
 # %% ../../nbs/data/00_faceset.ipynb #45956d98
+# long: the one type that travels
 @dataclass
 class FaceSet:
     ("`pixels` uint8 [n,h,w] (plain or memory-mapped) and a `table` with one row per face: label, usage, source, and "
@@ -96,8 +97,8 @@ def write_faces(
     np.save(folder/'pixels.npy', faces.pixels, allow_pickle=False)
     faces.table.to_csv(folder/'table.csv', index=False)
     write_json(folder/'faceset.json', dict(
-        format='fer_fastai faces 1', vocab=faces.vocab, fingerprint=faces.fingerprint, table=sha256_of(folder/'table.csv'),
-        skipped=faces.skipped))
+        format='fer_fastai faces 1', vocab=faces.vocab, fingerprint=faces.fingerprint,
+        table=sha256_of(folder/'table.csv'), skipped=faces.skipped))
 
 # %% ../../nbs/data/00_faceset.ipynb #b8e9a150
 def save_faces(

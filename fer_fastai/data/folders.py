@@ -99,6 +99,7 @@ def _read_labelled(path, root):
     return (None, f'too small: {w}×{h} pixels') if min(h, w) < 8 else (picture, None)
 
 # %% ../../nbs/data/08_folders.ipynb #8eb00d90
+# long: every choice is a parameter
 def faces_from_folder(
     root, # the folder
     vocab:tuple=EMOTIONS, # the classes, in the order of their codes

@@ -85,7 +85,7 @@ def vote_shares(
 # %% ../../nbs/data/03_votes.ipynb #698ca7a0
 def vote_table(
     faces:FaceSet, # with votes
-)->pd.DataFrame: # choice (the name with most votes), share (of all votes, for it), label_share (for the face's own label); NaN without votes
+)->pd.DataFrame: # choice (most votes), share (of the votes, for it), label_share (for the label); NaN without votes
     "The votes, summed up for each face."
     votes = faces.table.filter(regex='^vote_')
     if votes.empty:

@@ -46,9 +46,9 @@ def _same_but_seed(said, name):
 # %% ../../nbs/evaluation/05_compare.ipynb #13c0de05
 def load_run(
     run, # a run folder, or a record (JSON) of one
-    part:str='PublicTest', # of the faces
+    part:str='PublicTest', # name of the test set
 )->dict: # name, group, seed, n, macro_f1, digest, right (bool [n]); of a run folder also targets, guess, classes
-    "What a comparison needs of a run."
+    "What a comparison needs of a run; `FerError` where it lacks something."
     path, said = Path(run), _record(run)
     figures = said['figures'].get(part)
     if figures is None:
@@ -102,9 +102,10 @@ def _row(e, first):
 # %% ../../nbs/evaluation/05_compare.ipynb #13c0de07
 def compare(
     runs:list, # run folders or records; all are compared with the first
-    part:str='PublicTest', # of the faces
+    part:str='PublicTest', # name of the test set
 )->pd.DataFrame: # a row for each run
-    "Accuracy and macro-F1 with intervals, the difference from the first, McNemar's p, and Holm's for all of them."
+    """Accuracy and macro-F1 with intervals, the difference from the first, McNemar's p, and Holm's for all of them.
+    `FerError` where they were not measured on the same faces in the same order."""
     if not runs: raise FerError('there is nothing to compare; name a run folder or a record')
     each = [load_run(r, part) for r in runs]
     stems = [e['name'] for e in each]
@@ -142,21 +143,28 @@ def compare_text(
     return f"{head}\n{rows.rename_axis(None).to_string()}"
 
 # %% ../../nbs/evaluation/05_compare.ipynb #13c0de09
+def _errorbars(ax, at, rows, what):
+    "A column of the comparison and its intervals, in percent, at the heights `at`."
+    middle, span = 100 * rows[what].to_numpy(dtype=float), 100 * np.array(rows[f'{what}_95'].tolist())
+    ax.errorbar(middle, at, xerr=[middle - span[:, 0], span[:, 1] - middle],
+                fmt='o', ms=5, color='#2b6ca3', ecolor='#9dbcd4', capsize=3)
+    ax.grid(axis='x', alpha=.25)
+    ax.spines[['top', 'right', 'left']].set_visible(False)
+
+# %% ../../nbs/evaluation/05_compare.ipynb #6b708dcd
 def plot_compare(
     table:pd.DataFrame, # from `compare`
     part:str='PublicTest', # to name it
-):
-    "Accuracies with their intervals, and the differences from the first run; returns the figure."
+): # the Matplotlib figure
+    "Accuracies with their intervals, and the differences from the first run."
     import matplotlib.pyplot as plt
     fig, axes = plt.subplots(1, 2, figsize=(10, 1.2 + .34 * len(table)), layout='constrained', sharey=True)
     y = np.arange(len(table))[::-1]
-    for ax, what, rows in ((axes[0], 'accuracy', table), (axes[1], 'difference', table[1:])):
-        if not len(rows): ax.axis('off'); continue
-        at = y[-len(rows):]
-        middle, span = 100 * rows[what].to_numpy(dtype=float), 100 * np.array(rows[f'{what}_95'].tolist())
-        ax.errorbar(middle, at, xerr=[middle - span[:, 0], span[:, 1] - middle], fmt='o', ms=5, color='#2b6ca3',
-                    ecolor='#9dbcd4', capsize=3)
-        ax.grid(axis='x', alpha=.25); ax.spines[['top', 'right', 'left']].set_visible(False)
-    axes[0].set_yticks(y, table.run); axes[0].set_xlabel(f'accuracy on {part}, %')
-    axes[1].axvline(0, color='#999', lw=1, ls=':'); axes[1].set_xlabel(f'difference from {table.run[0]}, points')
+    _errorbars(axes[0], y, table, 'accuracy')
+    axes[0].set_yticks(y, table.run)
+    axes[0].set_xlabel(f'accuracy on {part}, %')
+    if len(table) == 1: axes[1].axis('off')
+    else: _errorbars(axes[1], y[1:], table[1:], 'difference')
+    axes[1].axvline(0, color='#999', lw=1, ls=':')
+    axes[1].set_xlabel(f'difference from {table.run[0]}, points')
     return fig

@@ -13,6 +13,7 @@ from sklearn.manifold import TSNE
 from torch import nn
 from ..core import FerError
 from ..data.faceset import FaceSet
+from .plots import show_faces
 
 # %% ../../nbs/evaluation/07_explain.ipynb #b5bbc2a2
 def _find_map(twin, x):
@@ -27,22 +28,23 @@ def _find_map(twin, x):
         raise FerError(f'{type(twin).__name__} has no layer with maps; Grad-CAM is for convolutional networks')
     return found[-1]
 
+# %% ../../nbs/evaluation/07_explain.ipynb #ae82b306
 def last_map(
-    model, # pictures in, logits out
-    x, # [n,c,h,w], one batch
+    model, # images in, logits out
+    x, # float [n,c,h,w], one batch
 )->nn.Module:
-    "The last layer whose output is still a map [n,k,height,width]."
+    "The last layer whose output is still a map [n,k,height,width]; `FerError` where there is none."
     return model.get_submodule(_find_map(copy.deepcopy(model), x))
 
 # %% ../../nbs/evaluation/07_explain.ipynb #e4cae0c6
 def grad_cam(
-    model, # in evaluation mode
-    x, # [n,c,h,w], its input, say from `face_input(spec)(faces)`
-    target=None, # class, or one for each picture; None for the predicted one
-    layer=None, # None for `last_map`
+    model, # images in, logits out; in evaluation mode
+    x, # float [n,c,h,w], its input, say from `face_input(spec)(faces)`
+    target=None, # class whose score is explained, or int [n]; None for the predicted ones
+    layer=None, # whose maps are weighted; None for `last_map`
 )->np.ndarray: # float32 [n,h,w] from 0 to 1
-    ("Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) by Captum, which comes with the extra `experiments`. Threads "
-     "may share the model.")
+    """Where the network looks: Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), by Captum. It is thread-safe.
+    `FerError` where Captum, of the extra `experiments`, is missing, or the model has no layer with maps."""
     with warnings.catch_warnings():
         # tqdm, which Captum brings along, wants notebook widgets
         warnings.simplefilter('ignore')
@@ -58,11 +60,11 @@ def grad_cam(
 
 # %% ../../nbs/evaluation/07_explain.ipynb #e9cf8b10
 def plot_heat(
-    x, # [n,c,h,w] as from 0 to 1, say `prep.undo(prep(faces))`
-    heat, # [n,h,w], from `grad_cam`
-    titles=None, # one each
-):
-    "Faces with their heat on top; returns the figure."
+    x, # float [n,c,h,w] from 0 to 1, say `prep.undo(prep(faces))`
+    heat, # float [n,h,w] from 0 to 1, from `grad_cam`
+    titles=None, # n texts, one above each face; None for none
+): # the Matplotlib figure
+    "Faces with their heat on top."
     import matplotlib.pyplot as plt
     fig, axes = plt.subplots(1, len(x), figsize=(1.6 * len(x), 2), layout='constrained', squeeze=False)
     for i, ax in enumerate(axes.flat):
@@ -74,43 +76,40 @@ def plot_heat(
 
 # %% ../../nbs/evaluation/07_explain.ipynb #e435ad88
 def flat_map(
-    features, # float [n,k], say from `baselines.embeddings`
+    features, # float [n,k], say from `models.forward.embeddings`
     seed:int=0, # of the layout
 )->np.ndarray: # float [n,2]
-    ("Features in two dimensions: principal components, then t-SNE (van der Maaten and Hinton 2008). Distances "
-     "between far groups mean nothing.")
+    """Features in two dimensions: principal components, then t-SNE (van der Maaten and Hinton 2008).
+    Distances between far groups mean nothing."""
     few = PCA(min(30, *np.shape(features)), random_state=seed).fit_transform(features)
     return TSNE(perplexity=min(30, (len(few) - 1) / 3), init='pca', random_state=seed).fit_transform(few)
 
 # %% ../../nbs/evaluation/07_explain.ipynb #891f6af1
+def _votes(r):
+    "A row of votes as text, the most voted first."
+    return ', '.join(f'{k} {int(v)}' for k, v in r.sort_values(ascending=False).items() if v > 0)
+
 def top_losses(
     faces:FaceSet, # that were predicted, with votes or without
-    probs, # float [n,c]
+    probs, # float [n,c], rows sum to 1
     n:int=None, # how many; None for all
 )->pd.DataFrame: # row, label, guess, probability (of the label), loss, votes (as text); the largest loss first
     "Faces on which the model is most wrong, with what people voted."
-    probs, own = np.asarray(probs), np.asarray(probs)[np.arange(len(faces)), faces.labels]
+    probs, names = np.asarray(probs), np.array(faces.vocab)
+    own = probs[np.arange(len(faces)), faces.labels]
     at = np.argsort(own, kind='stable')[:n]
     votes = faces.table.filter(regex='^vote_').rename(columns=lambda c: c.removeprefix('vote_'))
-    say = lambda r: ', '.join(f'{k} {int(v)}' for k, v in r.sort_values(ascending=False).items() if v > 0)
-    return pd.DataFrame(dict(row=at, label=np.array(faces.vocab)[faces.labels[at]],
-                             guess=np.array(faces.vocab)[probs[at].argmax(1)], probability=own[at],
-                             loss=-np.log(np.maximum(own[at], 1e-12)), votes=[say(votes.iloc[i])
-                                 for i in at] if len(votes.columns) else ''))
+    said = [_votes(votes.iloc[i]) for i in at] if len(votes.columns) else ''
+    return pd.DataFrame(dict(row=at, label=names[faces.labels[at]], guess=names[probs[at].argmax(1)],
+                             probability=own[at], loss=-np.log(np.maximum(own[at], 1e-12)), votes=said))
 
 # %% ../../nbs/evaluation/07_explain.ipynb #7e4fe6ac
 def plot_top_losses(
     faces:FaceSet, # as for `top_losses`
-    probs, # likewise
-    n:int=16, # faces shown
-):
-    "Those faces, with label, guess and votes; returns the figure."
-    import matplotlib.pyplot as plt
+    probs, # float [n,c], rows sum to 1
+    n:int=16, # faces shown at most
+): # the Matplotlib figure
+    "Those faces, with label, guess and votes."
     t = top_losses(faces, probs, n)
-    fig, axes = plt.subplots(-(-len(t) // 8), 8, figsize=(12, 2.3 * -(-len(t) // 8)), layout='constrained',
-                             squeeze=False)
-    for ax in axes.flat: ax.axis('off')
-    for ax, r in zip(axes.flat, t.itertuples()):
-        ax.imshow(faces.pixels[r.row], cmap='gray', vmin=0, vmax=255)
-        ax.set_title(f'{r.label} → {r.guess}\n{r.votes[:26]}', fontsize=7)
-    return fig
+    titles = [f'{r.label} → {r.guess}\n{r.votes[:26]}' for r in t.itertuples()]
+    return show_faces([faces.pixels[i] for i in t.row], titles, side=1.5)

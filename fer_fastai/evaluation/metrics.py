@@ -13,7 +13,7 @@ from ..core import EMOTIONS, FerError
 from ..data.faceset import FaceSet
 from ..data.splits import duplicate_groups, exact_groups
 from .statistics import wilson
-from .calibration import calibration_error
+from .calibration import calibration_error, log_loss
 
 # %% ../../nbs/evaluation/02_metrics.ipynb #bb7b2643
 def _check(probs, targets, c):
@@ -32,7 +32,7 @@ def _class(precision, recall, f1, support):
 # long: one dict with every figure
 def evaluate(
     probs, # float [n,c], rows sum to 1
-    targets, # int [n]
+    targets, # int [n], the true classes
     vocab:tuple=EMOTIONS, # the c classes
 )->dict: # accuracy with its 95 % interval, balanced accuracy, macro-F1, loss, calibration error, classes, confusion
     "All figures of a report; `FerError` where probabilities and targets don't go together."
@@ -41,12 +41,11 @@ def evaluate(
     guess, codes, n = probs.argmax(1), list(range(c)), len(targets)
     right = int((guess == targets).sum())
     each = precision_recall_fscore_support(targets, guess, labels=codes, zero_division=0)
-    precision, recall, f1, support = each
-    own = np.maximum(probs[np.arange(n), targets], 1e-12)         # so that the loss stays finite
+    _, recall, f1, support = each
     return dict(
         n=n, accuracy=right / n, accuracy_95=list(wilson(right, n)),
         balanced_accuracy=float(recall[support > 0].mean()), macro_f1=float(f1.mean()),
-        loss=float(-np.log(own).mean()), calibration_error=calibration_error(probs, targets),
+        loss=log_loss(probs, targets), calibration_error=calibration_error(probs, targets),
         per_class={v: _class(*row) for v, *row in zip(vocab, *each)},
         confusion=confusion_matrix(targets, guess, labels=codes).tolist())
 
@@ -54,16 +53,15 @@ def evaluate(
 def metrics_text(
     m:dict, # from `evaluate`
     name:str, # what it was measured on
-)->str:
+)->str: # several lines
     "The figures as a text for a terminal."
-    lo, hi = m['accuracy_95']
-    rows = [f"{name}: accuracy {m['accuracy']:.1%} (95 %: {lo:.1%} to {hi:.1%}), macro-F1 {m['macro_f1']:.3f}, "
+    low, high = m['accuracy_95']
+    head = (f"{name}: accuracy {m['accuracy']:.1%} (95 %: {low:.1%} to {high:.1%}), macro-F1 {m['macro_f1']:.3f}, "
             f"balanced accuracy {m['balanced_accuracy']:.1%}, "
-            f"calibration error {m['calibration_error']:.3f}, n = {m['n']}", (f"{'':10} precision  recall      F1  "
-                                                                              f"support")]
-    rows += [f"{k:10} {v['precision']:9.3f} {v['recall']:7.3f} {v['f1']:7.3f} {v['support']:8d}" for k,
-             v in m['per_class'].items()]
-    return '\n'.join(rows)
+            f"calibration error {m['calibration_error']:.3f}, n = {m['n']}")
+    rows = [f"{k:10} {v['precision']:9.3f} {v['recall']:7.3f} {v['f1']:7.3f} {v['support']:8d}"
+            for k, v in m['per_class'].items()]
+    return '\n'.join([head, f"{'':10} precision  recall      F1  support", *rows])
 
 # %% ../../nbs/evaluation/02_metrics.ipynb #13c0de02
 def faces_digest(

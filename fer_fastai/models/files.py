@@ -6,38 +6,49 @@
 __all__ = ['write_weights', 'save_model', 'open_weights', 'load_model', 'TorchModel']
 
 # %% ../../nbs/models/06_files.ipynb #b17546e9
+import json
 import numpy as np, torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from ..core import FerError
-from ..files import atomic, sort_metadata
+from ..files import atomic
 from .spec import CHANNELS, SPEC, check_blank, misfit, read_spec, spec_meta, temperature_of, tempered
 from .locate import check_file, model_file
 from .heads import create_model
 from .forward import face_input, predict
 
 # %% ../../nbs/models/06_files.ipynb #16d09fe1
+def _sort_metadata(path):
+    "Put the metadata into a fixed order: safetensors writes it in another one each time."
+    with open(path, 'r+b') as f:
+        size = int.from_bytes(f.read(8), 'little')
+        head = json.loads(f.read(size))
+        head['__metadata__'] = dict(sorted(head['__metadata__'].items()))
+        f.seek(8)
+        f.write(json.dumps(head, ensure_ascii=False, separators=(',', ':')).encode().ljust(size))
+
+# %% ../../nbs/models/06_files.ipynb #26df861c
 def write_weights(
     state:dict, # tensors by name
     path, # the safetensors file
     meta:dict, # strings by name
 ):
-    "Write tensors to a safetensors file, whole or not at all; the same bytes for the same tensors and strings."
+    "Write tensors to a safetensors file, whole or not at all; `OSError` where it can't be written."
     with atomic(path) as tmp:
         try: save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, tmp, metadata=meta)
         except SafetensorError as e: raise OSError(str(e)) from e
-        if meta: sort_metadata(tmp)
+        if meta: _sort_metadata(tmp)
 
 # %% ../../nbs/models/06_files.ipynb #cf15e335
 def save_model(
     model:nn.Module, # from `create_model`
     path, # model.safetensors
     spec:dict, # the keys of `SPEC`, and more where useful
-    half:bool=False, # convolutions and linear layers in half precision, for half the size?
+    half:bool=False, # convolutions and linear layers in float16, for half the size?
     **meta, # more strings for the file's metadata
 ):
-    "Write the weights with their spec, whole or not at all."
+    "Write the weights with their metadata, whole or not at all; `FerError` where keys of `SPEC` are missing."
     missing = [k for k in SPEC if k not in spec]
     if missing: raise FerError(f"the spec lacks {', '.join(missing)}")
     state = {k: v.half() if half and v.ndim > 1 else v for k, v in model.state_dict().items()}

@@ -15,11 +15,12 @@ from .spec import at_once
 
 # %% ../../nbs/models/05_forward.ipynb #edbf083f
 def face_input(
-    spec:dict, # from `load_model`
+    spec:dict, # a model's metadata
 )->FaceInput:
     "What turns faces into the input that a model knows."
     return FaceInput(*(spec[k] for k in ('size', 'resize', 'mean', 'std')))
 
+# %% ../../nbs/models/05_forward.ipynb #5b802249
 def view_probabilities(
     model, # in evaluation mode, from `load_model` or a Learner
     prep:FaceInput, # size, crop and normalisation
@@ -28,14 +29,13 @@ def view_probabilities(
     batch_size:int=128, # faces at a time; fewer where the input is large
     progress:bool=False, # show a progress bar?
 )->np.ndarray: # float32 [views,n,classes]
-    "Probabilities for each view of test-time augmentation."
+    "Probabilities for each view of test-time augmentation; `FerError` for an unknown `tta`."
     check_tta(tta)
     device, step, out = next(model.parameters()).device, at_once(batch_size, prep.size), []
     for i in bar(range(0, len(pixels), step), progress):
         x = torch.from_numpy(np.asarray(pixels[i:i + step]))[:, None].to(device)
-        with torch.inference_mode():
-            out.append(torch.stack([model(prep(x, v)).float().softmax(1)
-                                    for v in tta_views(tta, len(x), prep.part, device)]))
+        views = tta_views(tta, len(x), prep.part, device)
+        with torch.inference_mode(): out.append(torch.stack([model(prep(x, v)).float().softmax(1) for v in views]))
     return torch.cat(out, 1).cpu().numpy() if out else np.zeros((len(TTA[tta]), 0, 0), dtype=np.float32)
 
 # %% ../../nbs/models/05_forward.ipynb #86b7d3af
@@ -53,9 +53,8 @@ def embeddings(
     progress:bool=False, # show a progress bar?
 )->np.ndarray: # float32 [n,k]
     "The backbone's features of centre views."
-    device, out = next(model.parameters()).device, []
+    device, body, out = next(model.parameters()).device, model[0].eval(), []
     for i in bar(range(0, len(pixels), batch_size), progress):
-        with torch.inference_mode():
-            out.append(model[0].eval()(prep(torch.from_numpy(np.asarray(pixels[i:i + batch_size]))[:,
-                None].to(device))).float().cpu())
+        x = torch.from_numpy(np.asarray(pixels[i:i + batch_size]))[:, None].to(device)
+        with torch.inference_mode(): out.append(body(prep(x)).float().cpu())
     return torch.cat(out).numpy()

@@ -32,9 +32,14 @@ def create_model(
     head:str='custom', # the paper's 'custom' head or the 'simple' one
     channels:int=3, # of the input; 1 for `OWN` only
 )->nn.Sequential: # [0] is the backbone, [1] the head
-    "A backbone with a head: pictures [n,channels,h,w] in, logits [n,classes] out."
+    "A backbone with a head: pictures [n,channels,h,w] in, logits [n,classes] out; `FerError` for an unknown head."
     if head not in HEADS: raise FerError(f"there is no head '{head}'; there are {', '.join(HEADS)}")
     body, features = create_backbone(arch, pretrained, channels)
     return nn.Sequential(body, create_head(features, classes, HEADS[head]))
 
-def model_splitter(model): return [list(model[0].parameters()), list(model[1].parameters())]
+# %% ../../nbs/models/04_heads.ipynb #4f2f727e
+def model_splitter(
+    model, # from `create_model`
+)->list: # of two lists
+    "The parameters of the backbone and of the head, for fastai's two learning rates."
+    return [list(model[0].parameters()), list(model[1].parameters())]

@@ -10,17 +10,19 @@ import os, stat
 from pathlib import Path
 import fer_fastai
 from ..core import FerError
-from ..runs import Run
 
 # %% ../../nbs/models/01_locate.ipynb #1dee3989
-# come with the package; of two kinds, the one to train on
-SHIPPED = {f.stem: f for f in sorted((Path(fer_fastai.__file__).parent/'weights').iterdir())
-           if f.suffix in ('.onnx', '.safetensors')}
+def _shipped():
+    "Models that come with the package, by name; of two kinds, the one to train on."
+    files = sorted((Path(fer_fastai.__file__).parent/'weights').iterdir())
+    return {f.stem: f for f in files if f.suffix in ('.onnx', '.safetensors')}
+
+SHIPPED = _shipped()
 
 def shipped_name(
     name=None, # what a user named
 ): # the name of a model that comes with the package; None where a path is meant
-    "Is this a model that comes with the package? `FerError` where it may as well be a path here."
+    "Is this a model that comes with the package? `FerError` where it is a path in the current folder, too."
     if name is None: return 'quick'
     if not isinstance(name, str) or name not in SHIPPED: return None
     if os.path.lexists(name):
@@ -31,21 +33,21 @@ def shipped_name(
 def model_file(
     name=None, # a model that comes with the package ('quick', also for None), a run folder, a safetensors or ONNX file
 )->Path:
-    "Where a model is."
+    "The file of a model, which need not exist; `FerError` for a bare word that is neither a model nor a path."
     if own := shipped_name(name): return SHIPPED[own]
     path = Path(name)
     there = os.path.lexists(path)
     if not there and not path.suffix and len(path.parts) == 1:
         raise FerError(f"there is no model '{name}'; name a run folder, a safetensors or ONNX file, "
                        f"or one of those that come with the package: {', '.join(SHIPPED)}")
-    return Run(path).path('model') if os.path.isdir(path) or not there and not path.suffix else path
+    return path/'model.safetensors' if os.path.isdir(path) or not there and not path.suffix else path
 
 # %% ../../nbs/models/01_locate.ipynb #750ea9c7
 def is_model(
     name, # anything
 )->bool:
     "A model's name, file or run folder, and no picture or folder of pictures?"
-    file = Path(name).suffix in ('.safetensors', '.onnx') or os.path.isfile(Run(name).path('model'))
+    file = Path(name).suffix in ('.safetensors', '.onnx') or os.path.isfile(Path(name)/'model.safetensors')
     return file or isinstance(name, str) and name in SHIPPED
 
 # %% ../../nbs/models/01_locate.ipynb #84c0c50d
@@ -53,7 +55,7 @@ def check_file(
     path, # a model file
     missing:str='train a model first, or name its run folder', # what to do where it is not there
 ):
-    "`FerError` unless this is an ordinary file that can be read."
+    "Raise `FerError` unless this is an ordinary file that can be read."
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise FerError(f'{path} is no file but a folder, a pipe or a device; name a model file')

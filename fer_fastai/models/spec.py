@@ -15,7 +15,8 @@ from ..data.views import TTA
 
 # %% ../../nbs/models/00_spec.ipynb #41a36cff
 FORMAT = 'fer_fastai model 1'
-SPEC = dict(vocab=list, arch=str, head=str, crop=int, size=int, resize=int, channels=str, mean=list, std=list, data=str)
+SPEC = dict(vocab=list, arch=str, head=str, crop=int, size=int, resize=int, channels=str, mean=list, std=list,
+            data=str)
 CHANNELS = {'grey x 3': 3, 'grey': 1}
 
 # %% ../../nbs/models/00_spec.ipynb #4576de70
@@ -26,10 +27,11 @@ def _numbers(values, n):
     return len(values) == n and all(type(v) in (int, float) and math.isfinite(v) for v in values)
 
 # %% ../../nbs/models/00_spec.ipynb #b33a1aa6
+# long: one table of all rules
 def metadata_faults(
     spec:dict, # as it was read, complete
 )->list: # short sentences; empty where all is right
-    "What the metadata says that can't be."
+    "The rules that the metadata breaks."
     c = dict(temperature=1., temperatures={}, tta='none') | spec
     kinds = SPEC | dict(temperatures=dict, tta=str)
     wrong = [k for k, kind in kinds.items() if type(c[k]) is not kind]
@@ -53,9 +55,10 @@ def metadata_faults(
 def spec_meta(
     spec:dict, # the keys of `SPEC`, and more where useful
 )->dict: # strings by name
-    "What a model file's metadata holds of its spec."
+    "The metadata as a model file holds it: names and strings."
     return dict(format=FORMAT, version=__version__, contract=json.dumps(spec))
 
+# %% ../../nbs/models/00_spec.ipynb #8ca2ccdd
 def misfit(
     path, # a model file
     why, # what is wrong
@@ -68,7 +71,7 @@ def read_spec(
     meta:dict, # a model file's metadata
     path='', # of the file, for the message
 )->dict:
-    "The spec in the metadata of a model file, checked; `FerError` where there is none or it can't be."
+    "The metadata of a model file, checked; `FerError` where there is none, or it breaks a rule."
     if meta.get('format') != FORMAT:
         raise FerError(f"{path} has no metadata of fer_fastai (format '{meta.get('format')}'); use a model that "
                        f"fer_train or fer_export wrote")
@@ -100,10 +103,10 @@ def tempered(
 
 # %% ../../nbs/models/00_spec.ipynb #e46fbc57
 def check_crops(
-    crops, # what shall be predicted
+    crops, # faces to predict
     spec:dict, # from `read_spec`
 )->np.ndarray: # uint8 [n,h,w]
-    "Crops as the model takes them; `FerError` where they aren't."
+    "The crops as an array; `FerError` unless they have the size and type that the model takes."
     side = spec['crop']
     try: a = np.asarray(crops)
     except ValueError as e:
@@ -114,7 +117,7 @@ def check_crops(
 
 # %% ../../nbs/models/00_spec.ipynb #6c1d4e0e
 def check_probabilities(
-    probs, # what a model says
+    probs, # a model's answer
     n:int, # of how many faces
     spec:dict, # from `read_spec`
     path, # of the model, for the message
