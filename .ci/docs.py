@@ -86,8 +86,10 @@ def pages(proc):
     "Which processed notebook each page of the site comes from: {'data/readers.html': 'data/02_readers.ipynb'}."
     found = {}
     for path in proc.rglob('*.ipynb'):
-        front = re.search(r'^output-file: *(\S+)', text(load(path)['cells'][0]['source']), re.M)
-        page = path.with_name(front[1]) if front else path.with_suffix('.html')
+        cells = [text(cell['source']) for cell in load(path)['cells']]
+        named = re.search(r'^output-file: *(\S+)', cells[0], re.M)
+        unprocessed = next(filter(None, (re.match(r'#\| *default_exp +(?:\w+\.)*(\w+)', cell) for cell in cells)), None)
+        page = path.with_name(named[1] if named else f'{unprocessed[1]}.html' if unprocessed else f'{path.stem}.html')
         found[page.relative_to(proc).as_posix()] = path.relative_to(proc).as_posix()
     return found
 
@@ -146,9 +148,10 @@ def build(tree, out, quarto):
     known = pages(proc)
     for path in sorted(proc.rglob('*.ipynb')): faults += relinked(path, proc, known, cfg)
     if sys.version_info < (3, 11): print('links are not checked: smalldocs needs Python 3.11')
-    else: faults += checked(proc, env) or rendered(['smalldocs', 'render', '--quiet', '.'], proc, env) or anchors(proc/cfg['doc_path'])
+    else: faults += checked(proc, env) or rendered(['smalldocs', 'render', '--quiet', '.'], proc, env)
+    if not faults: faults += anchors(proc/cfg['doc_path'])
     if quarto and not faults: faults += rendered(['quarto', 'render', '--no-cache'], proc, env)
-    for fault in faults: print(fault)
+    for fault in dict.fromkeys(faults): print(fault)
     if faults or not (proc/cfg['doc_path']).exists(): return len(faults) > 0
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(proc/cfg['doc_path'], out)
