@@ -139,8 +139,9 @@ def rendered(command, proc, env):
     return [f'{command[0]}: {(done.stderr or done.stdout).strip()[-2000:]}'] if done.returncode else []
 
 def build(tree, out, quarto):
+    ignored = shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints')
     for name in COPIED:
-        if (ROOT/name).is_dir(): shutil.copytree(ROOT/name, tree/name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
+        if (ROOT/name).is_dir(): shutil.copytree(ROOT/name, tree/name, ignore=ignored)
         else: shutil.copy2(ROOT/name, tree/name)
     (tree/'nbs/sidebar.yml').write_text(sidebar(), encoding='utf-8')
     env, proc, cfg = environment(tree), tree/'_proc', settings()
@@ -155,7 +156,8 @@ def build(tree, out, quarto):
     if faults or not (proc/cfg['doc_path']).exists(): return len(faults) > 0
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(proc/cfg['doc_path'], out)
-    print(f'{len(list(out.rglob("*.html")))} pages, llms.txt with {(out/"llms.txt").read_text(encoding="utf-8").count("](")} of them')
+    listed = (out/'llms.txt').read_text(encoding='utf-8').count('](')
+    print(f'{len(list(out.rglob("*.html")))} pages, llms.txt with {listed} of them')
     return 0
 
 def main():

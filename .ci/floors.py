@@ -30,8 +30,8 @@ def named(node, package):
         base = '.'.join([*base, *filter(None, [node.module])])
         return [f'{base}.{a.name}' for a in node.names]
     called = isinstance(node, ast.Call) and getattr(node.func, 'attr', getattr(node.func, 'id', ''))
-    if called in ('import_module', '__import__') and node.args and isinstance(node.args[0], ast.Constant): return [str(node.args[0].value)]
-    return []
+    lazy = called in ('import_module', '__import__') and node.args and isinstance(node.args[0], ast.Constant)
+    return [str(node.args[0].value)] if lazy else []
 
 def imports(path, known):
     "Which of the `known` modules a file imports, with the line of the first import of each."
