@@ -86,8 +86,10 @@ def pages(proc):
     "Which processed notebook each page of the site comes from: {'data/readers.html': 'data/02_readers.ipynb'}."
     found = {}
     for path in proc.rglob('*.ipynb'):
-        front = re.search(r'^output-file: *(\S+)', ''.join(read(path)['cells'][0]['source']), re.M)
-        page = path.with_name(front[1]) if front else path.with_suffix('.html')
+        cells = [text(cell['source']) for cell in load(path)['cells']]
+        named = re.search(r'^output-file: *(\S+)', cells[0], re.M)
+        unprocessed = next(filter(None, (re.match(r'#\| *default_exp +(?:\w+\.)*(\w+)', cell) for cell in cells)), None)
+        page = path.with_name(named[1] if named else f'{unprocessed[1]}.html' if unprocessed else f'{path.stem}.html')
         found[page.relative_to(proc).as_posix()] = path.relative_to(proc).as_posix()
     return found
 
@@ -137,8 +139,9 @@ def rendered(command, proc, env):
     return [f'{command[0]}: {(done.stderr or done.stdout).strip()[-2000:]}'] if done.returncode else []
 
 def build(tree, out, quarto):
+    ignored = shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints')
     for name in COPIED:
-        if (ROOT/name).is_dir(): shutil.copytree(ROOT/name, tree/name, ignore=shutil.ignore_patterns('__pycache__', '.ipynb_checkpoints'))
+        if (ROOT/name).is_dir(): shutil.copytree(ROOT/name, tree/name, ignore=ignored)
         else: shutil.copy2(ROOT/name, tree/name)
     (tree/'nbs/sidebar.yml').write_text(sidebar(), encoding='utf-8')
     env, proc, cfg = environment(tree), tree/'_proc', settings()
@@ -146,13 +149,15 @@ def build(tree, out, quarto):
     known = pages(proc)
     for path in sorted(proc.rglob('*.ipynb')): faults += relinked(path, proc, known, cfg)
     if sys.version_info < (3, 11): print('links are not checked: smalldocs needs Python 3.11')
-    else: faults += checked(proc, env) or rendered(['smalldocs', 'render', '--quiet', '.'], proc, env) or anchors(proc/cfg['doc_path'])
+    else: faults += checked(proc, env) or rendered(['smalldocs', 'render', '--quiet', '.'], proc, env)
+    if not faults: faults += anchors(proc/cfg['doc_path'])
     if quarto and not faults: faults += rendered(['quarto', 'render', '--no-cache'], proc, env)
-    for fault in faults: print(fault)
+    for fault in dict.fromkeys(faults): print(fault)
     if faults or not (proc/cfg['doc_path']).exists(): return len(faults) > 0
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(proc/cfg['doc_path'], out)
-    print(f'{len(list(out.rglob("*.html")))} pages, llms.txt with {(out/"llms.txt").read_text(encoding="utf-8").count("](")} of them')
+    listed = (out/'llms.txt').read_text(encoding='utf-8').count('](')
+    print(f'{len(list(out.rglob("*.html")))} pages, llms.txt with {listed} of them')
     return 0
 
 def main():
