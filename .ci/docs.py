@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import unquote
 import yaml
 from floors import FLOORS
-from notebooks import ROOT, notebooks, read
+from notebooks import ROOT, notebooks, read, text
 
 ORDER = ('index', 'tutorials', 'experiments', *FLOORS)      # what isn't among them comes last
 COPIED = ('nbs', 'fer_fastai', 'settings.ini', 'pyproject.toml', 'README.md')
@@ -86,7 +86,7 @@ def pages(proc):
     "Which processed notebook each page of the site comes from: {'data/readers.html': 'data/02_readers.ipynb'}."
     found = {}
     for path in proc.rglob('*.ipynb'):
-        cells = [text(cell['source']) for cell in load(path)['cells']]
+        cells = [text(cell) for cell in read(path)['cells']]
         named = re.search(r'^output-file: *(\S+)', cells[0], re.M)
         unprocessed = next(filter(None, (re.match(r'#\| *default_exp +(?:\w+\.)*(\w+)', cell) for cell in cells)), None)
         page = path.with_name(named[1] if named else f'{unprocessed[1]}.html' if unprocessed else f'{path.stem}.html')

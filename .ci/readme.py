@@ -5,7 +5,6 @@
 """
 import hashlib, json, re, sys
 from configparser import ConfigParser
-from pathlib import Path
 import nbformat
 from nbconvert import MarkdownExporter
 from notebooks import ROOT, notebooks, read, text

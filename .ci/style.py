@@ -11,7 +11,7 @@
 """
 import ast, re, sys
 from pathlib import Path
-from notebooks import body, directives, exported, has, name, notebooks, read, text
+from notebooks import body, exported, has, name, notebooks, read, text
 
 WIDEST, LONGEST, DEFINITIONS = 120, 25, 2
 DRAWS = re.compile(r'(^|[^\w.])(plot_\w+|show_faces)\(|\.(show_batch|show_results|imshow|plot_loss|plot_top_losses|lr_find\(\)|plot_confusion_matrix)', re.M)

@@ -23,6 +23,7 @@ class FaceRow(NamedTuple):
     label: str
 
 # %% ../../nbs/data/13_batches.ipynb #a2893daa
+# long: fastai asks it for all of these
 class FaceRows:
     "Faces of a FaceSet, the items of a DataBlock and of `dls.test_dl`; memory-mapped pixels stay on disk."
     def __init__(self,
@@ -35,7 +36,7 @@ class FaceRows:
         self.labels, self.tensors = faces.labels if labels is None else labels, {} if tensors is None else tensors
 
     @property
-    def iloc(self): return self                                  # how fastai recognises what is indexed by a list
+    def iloc(self): return self                                  # how fastai knows what can be indexed by a list
     @property
     def pixels(self): return np.asarray(self.faces.pixels[self.where])       # uint8 [n,h,w]
     @property
@@ -44,21 +45,33 @@ class FaceRows:
     def __repr__(self): return f'{len(self)} rows of a {self.faces}'
     def __getitem__(self, i):
         if not isinstance(i, Integral):
-            return FaceRows(self.faces, self.where[np.asarray(i)] if not isinstance(i, slice) else self.where[i],
-                            self.labels, self.tensors)
+            part = self.where[i if isinstance(i, slice) else np.asarray(i)]
+            return FaceRows(self.faces, part, self.labels, self.tensors)
         at = self.where[i]
         return FaceRow(self.faces.pixels[at], self.faces.vocab[self.labels[at]])
 
 # %% ../../nbs/data/13_batches.ipynb #ecbf9e82
-def get_pixels(o): return o.pixels if isinstance(o, FaceRow) else o
+def get_pixels(
+    o, # a `FaceRow`, or a picture that comes alone
+): # what becomes the input
+    "The picture of an item."
+    return o.pixels if isinstance(o, FaceRow) else o
 
-def get_label(o:FaceRow): return o.label
+def get_label(
+    o:FaceRow, # an item
+)->str:
+    "The class of an item, by name."
+    return o.label
 
 # %% ../../nbs/data/13_batches.ipynb #6b7e6f64
-def training_rows(faces): return FaceRows(faces, np.flatnonzero(faces.table.usage.isin(['Training', 'Validation'])))
+def training_rows(
+    faces:FaceSet, # any
+)->FaceRows: # those whose usage is Training or Validation
+    "The items that a DataBlock splits."
+    return FaceRows(faces, np.flatnonzero(faces.table.usage.isin(['Training', 'Validation'])))
 
 # %% ../../nbs/data/13_batches.ipynb #2d2de1bc
-# long: the hooks of a TfmdDL, each a line or two
+# long: the hooks of a fastai DataLoader; super() needs them in one class
 class FaceDL(TfmdDL):
     "A `TfmdDL` that fetches a batch of `FaceRows` by index in one go."
     @property
@@ -75,43 +88,50 @@ class FaceDL(TfmdDL):
         x = on_device(rows, self.device, self.fake_l.num_workers)
         x = torch.from_numpy(np.asarray(rows.faces.pixels[at])) if x is None else x[torch.from_numpy(at).to(x.device)]
         codes = self.codes()
-        return (TensorImage(x[:, None]),) if codes is None else (TensorImage(x[:, None]),
-            TensorCategory(torch.from_numpy(codes[rows.labels[at]])))
+        x = TensorImage(x[:, None])
+        return (x,) if codes is None else (x, TensorCategory(torch.from_numpy(codes[rows.labels[at]])))
 
     def codes(self):
         "The DataLoaders' code for each of the FaceSet's, or None where the dataset has no labels; looked up once."
         if not hasattr(self, '_codes'):
-            self._codes = None if len(self.dataset.tls) == 1 else np.array([self.vocab.o2i[v]
-                for v in self.rows.faces.vocab])
+            labelled = len(self.dataset.tls) > 1
+            self._codes = np.array([self.vocab.o2i[v] for v in self.rows.faces.vocab]) if labelled else None
         return self._codes
 
     def create_batches(self, samps):
-        if self.rows is None: yield from super().create_batches(samps); return
+        if self.rows is None:
+            yield from super().create_batches(samps)
+            return
         idxs = np.fromiter(samps, dtype=np.int64)
         for i in range(0, len(idxs) - (self.bs - 1 if self.drop_last else 0), self.bs):
             yield self.fetch(idxs[i:i + self.bs])
-            # one face may draw two megabytes of the file in
+            # one face may read two megabytes of the file into memory
             if i % 256 < self.bs: _release(self.rows.faces.pixels)
 
     def do_item(self, s): return super().do_item(s) if self.rows is None else s or 0
     def do_batch(self, b): return super().do_batch(b) if self.rows is None else self.fetch(np.asarray(b))
     weights = None                                               # float [n], sum 1: draw by them, with replacement
+
     def shuffle_fn(self, idxs):
         "An epoch's faces in random order: all, or as many of them as `n` says."
         rng, all_of_them = np.random.default_rng(self.rng.getrandbits(64)), len(self.dataset)
-        return (rng.permutation(all_of_them)[:len(idxs)] if self.weights is None
-                else rng.choice(all_of_them, len(idxs), p=self.weights)).tolist()
+        if self.weights is None: return rng.permutation(all_of_them)[:len(idxs)].tolist()
+        return rng.choice(all_of_them, len(idxs), p=self.weights).tolist()
 
 # %% ../../nbs/data/13_batches.ipynb #84169bd2
 def _release(pixels):
     "Give back the memory that memory-mapped pixels have come to occupy; the system's file cache keeps them."
     file = getattr(pixels, '_mmap', None)
-    # with 'c' what was written would be lost
+    # with mode 'c' what was written would be lost
     if hasattr(file, 'madvise') and pixels.mode != 'c': file.madvise(mmap.MADV_DONTNEED)
 
-def on_device(rows, device, workers):
-    ("All pixels of the FaceSet behind `rows` on the GPU, if it has one with four times the room and no other process "
-     "fetches; else None.")
+# %% ../../nbs/data/13_batches.ipynb #a24b4b50
+def on_device(
+    rows:FaceRows, # any
+    device, # a torch device, or None
+    workers:int, # processes that fetch
+): # uint8 tensor [n,h,w], or None
+    "All pixels behind `rows` on the GPU; None without a GPU that has four times the room, or with worker processes."
     if device is None or device.type != 'cuda' or workers: return None
     if device not in rows.tensors:
         fits = rows.faces.pixels.nbytes * 4 < torch.cuda.mem_get_info(device)[0]

@@ -85,6 +85,7 @@ KAGGLE = 'msambare/fer2013/versions/1'
 TRAINING_COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965)   # per class, in label order
 
 def _from_kaggle(progress):
+    "FER2013 as Kaggle gives it, checked by its counts."
     try: import kagglehub
     except ImportError as e:
         raise FerError("'fer2013' is fetched with kagglehub: pip install 'fer_fastai[kaggle]', or give the path of "
