@@ -21,13 +21,14 @@ def show_faces(
 ): # the Matplotlib figure; its `axes` are in the order of the faces
     "Draw grey faces in a grid."
     import matplotlib.pyplot as plt
-    ncols = max(1, min(ncols, len(pixels)))
-    nrows = max(1, -(-len(pixels) // ncols))
-    tall = side + (.3 if titles is not None else .05)
-    fig, axes = plt.subplots(nrows, ncols, figsize=(side * ncols, tall * nrows), layout='constrained', squeeze=False)
+    ncols, titles = max(1, min(ncols, len(pixels))), [''] * len(pixels) if titles is None else titles
+    nrows, lines = max(1, -(-len(pixels) // ncols)), 1 + max((str(t).count('\n') for t in titles), default=0)
+    size = (side * ncols, (side + .17 * lines) * nrows)
+    fig, axes = plt.subplots(nrows, ncols, figsize=size, layout='constrained', squeeze=False)
     for ax in axes.flat: ax.axis('off')
-    for ax, face in zip(axes.flat, pixels): ax.imshow(face, cmap='gray', vmin=0, vmax=255)
-    for ax, title in zip(axes.flat, titles if titles is not None else ()): ax.set_title(str(title), fontsize=8)
+    for ax, face, title in zip(axes.flat, pixels, titles):
+        ax.imshow(face, cmap='gray', vmin=0, vmax=255)
+        ax.set_title(str(title), fontsize=8)
     return fig
 
 # %% ../../nbs/data/06_cropping.ipynb #681a3f8a

@@ -179,13 +179,13 @@ def _free(networks):
         while networks: networks.pop().close()
 
 # %% ../../nbs/data/05_detection.ipynb #7a99aed8
-# long: networks, their lock and their end belong together
+# long: the one class of this room; its methods share the spare networks and the lock
 _detectors = weakref.WeakSet()
 
 class FaceDetector:
     "MediaPipe's short-range face detector: a picture in, its faces out, largest first. Threads may share one."
     def __init__(self,
-        min_score:float=.5, # below this a detection is none
+        min_score:float=.5, # smallest score to keep, 0 to 1
         zoom:int=1, # 0 sees faces from a fifth of the picture's side up; each step halves that, at four times the cost
     ):
         self.min_score, self.zoom, self.spare, self.lock = min_score, zoom, [], threading.Lock()

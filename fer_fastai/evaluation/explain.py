@@ -13,7 +13,7 @@ from sklearn.manifold import TSNE
 from torch import nn
 from ..core import FerError
 from ..data.faceset import FaceSet
-from .plots import show_faces
+from ..data.cropping import show_faces
 
 # %% ../../nbs/evaluation/07_explain.ipynb #b5bbc2a2
 def _find_map(twin, x):
