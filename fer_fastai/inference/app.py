@@ -13,19 +13,33 @@ from .page import FILES, MEGABYTES, MEGAPIXELS, NOTE, Page, SECONDS, SESSIONS, W
 from .guard import Hosts, Intake
 
 # %% ../../nbs/inference/10_app.ipynb #c2e6fe52
+# long: the page's style sheet
 CSS = """
 .fer-photo {width: 100%; max-height: 52vh; object-fit: contain; border-radius: 8px}
 .fer-faces {display: flex; flex-wrap: wrap; gap: 12px; margin-top: 12px}
-.fer-face {flex: 1 1 260px; max-width: 420px; border: 1px solid var(--border-color-primary); border-top: 4px solid var(--c); border-radius: 8px; padding: 10px}
-.fer-head {display: flex; gap: 12px; align-items: center; margin-bottom: 8px} .fer-head img {width: 72px; height: 72px; border-radius: 6px} .fer-head h3 {margin: 0; font-size: 1.25em} .fer-head em {color: #b9770e}
-.fer-row {display: grid; grid-template-columns: 76px 1fr 44px; gap: 8px; align-items: center; font-size: 14px; line-height: 1.7} .fer-row b {text-align: right; font-weight: 500} .fer-best {font-weight: 700}
-.fer-bar {background: rgba(128, 128, 128, .18); border-radius: 4px; height: 12px; overflow: hidden} .fer-bar i {display: block; height: 100%; background: #9aa5b1} .fer-best .fer-bar i {background: var(--c)}
-.fer-notice {border-left: 5px solid #e0a526; background: var(--background-fill-secondary, #f6f6f6); padding: 12px 16px; border-radius: 6px; font-size: 16px}
-.fer-small {font-size: 13px; opacity: .8} .fer-link {font-weight: 600; text-decoration: underline}
+.fer-face {flex: 1 1 260px; max-width: 420px; border: 1px solid var(--border-color-primary);
+           border-top: 4px solid var(--c); border-radius: 8px; padding: 10px}
+.fer-head {display: flex; gap: 12px; align-items: center; margin-bottom: 8px}
+.fer-head img {width: 72px; height: 72px; border-radius: 6px}
+.fer-head h3 {margin: 0; font-size: 1.25em}
+.fer-head em {color: #b9770e}
+.fer-row {display: grid; grid-template-columns: 76px 1fr 44px; gap: 8px; align-items: center;
+          font-size: 14px; line-height: 1.7}
+.fer-row b {text-align: right; font-weight: 500}
+.fer-best {font-weight: 700}
+.fer-bar {background: rgba(128, 128, 128, .18); border-radius: 4px; height: 12px; overflow: hidden}
+.fer-bar i {display: block; height: 100%; background: #9aa5b1}
+.fer-best .fer-bar i {background: var(--c)}
+.fer-notice {border-left: 5px solid #e0a526; background: var(--background-fill-secondary, #f6f6f6);
+             padding: 12px 16px; border-radius: 6px; font-size: 16px}
+.fer-small {font-size: 13px; opacity: .8}
+.fer-link {font-weight: 600; text-decoration: underline}
 """
 
 # %% ../../nbs/inference/10_app.ipynb #1becd0bb
-KEPT = """A picture in, the seven emotions of each face out. It is read in memory on this machine. Until you close the page, or for ten minutes, a copy of at most 1024 pixels stays in memory for the two boxes to tick; nothing is written to a file, nothing is sent on."""
+KEPT = """A picture in, the seven emotions of each face out. It is read in memory on this machine. \
+Until you close the page, or for ten minutes, a copy of at most 1024 pixels stays in memory for the two boxes \
+to tick; nothing is written to a file, nothing is sent on."""
 
 QUIET = dict(api_visibility='private', show_progress='minimal')
 
@@ -42,7 +56,7 @@ def _one_tab(gr, web):
         is_face = gr.Checkbox(label='This is a face already: don\'t search')
         heat = gr.Checkbox(label='Show what the model looked at (Grad-CAM)', interactive=web.run is not None)
     with gr.Column(scale=3, min_width=280): out = gr.HTML(elem_id='answer')
-    photo.preprocess = lambda upload: upload and upload.path         # the key as it came: reading, with its limits, is ours
+    photo.preprocess = lambda upload: upload and upload.path         # the key as it came; `Page` reads, with limits
     photo.input(web.arrived, [photo, is_face, heat], [photo, shown, out], concurrency_limit=4, **QUIET)
     for box in (is_face, heat): box.change(web.answer, [shown, is_face, heat], out, concurrency_limit=4, **QUIET)
 
@@ -96,6 +110,7 @@ def _everywhere(host):
     except ValueError: return host != 'localhost'
 
 # %% ../../nbs/inference/10_app.ipynb #fe5e01fd
+# long: one call with many choices
 OPEN_TO_ALL = """fer_app: anybody who reaches {} can use the page: it has no password and no encryption; \
 put a proxy with both before it, or listen at 127.0.0.1"""
 

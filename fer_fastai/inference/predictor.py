@@ -28,7 +28,7 @@ def _network(run):
     "The model that a name or file stands for, as an object with `spec` and `probabilities`."
     path = model_file(run)
     onnx = path.with_suffix('.onnx')
-    if shipped_name(run) and onnx.exists() and find_spec('onnxruntime'): path = onnx    # starts and runs faster on a CPU
+    if shipped_name(run) and onnx.exists() and find_spec('onnxruntime'): path = onnx    # starts and runs faster
     if path.suffix == '.onnx': return OnnxModel(path)
     from fer_fastai.models.files import TorchModel
     return TorchModel(path)

@@ -9,6 +9,7 @@ __all__ = ['bare', 'EMA', 'VoteLabels', 'OneCycle', 'EpochSeed']
 import random
 from functools import partial
 import numpy as np, torch
+from fastcore.basics import store_attr
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..core import quiet_fastai, seed_everything
 with quiet_fastai():
@@ -19,36 +20,46 @@ from ..data.faceset import FaceSet
 from ..data.votes import vote_shares
 
 # %% ../../nbs/training/01_callbacks.ipynb #7f757e28
-def bare(model): return getattr(model, 'module', model)         # without the wrapper that a distributed training puts around it
+def bare(
+    model, # a Learner's
+): # the same without the wrapper that a distributed training puts around it
+    "The model itself."
+    return getattr(model, 'module', model)
 
 class EMA(Callback):
-    "Exponential moving average of the weights, torch's `AveragedModel`; validation during the fit sees the average, which is `average.module`."
+    "Exponential moving average of the weights, torch's `AveragedModel`; validation sees the average, `average.module`."
     order = 12
     def __init__(self,
         model, # the Learner's, on its device
-        decay:float=.999, # of the old average at each step
+        decay:float=.999, # of the old average at each step, from 0 to 1
     ): self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
     def after_step(self): self.average.update_parameters(bare(self.model))
     def before_validate(self): self.swap()
     def after_validate(self): self.swap()
     def swap(self):
+        "Exchange the weights of the model and of the average."
         ours, theirs = bare(self.model).state_dict(), self.average.module.state_dict()
         for k, v in ours.items():
             kept = v.clone()
-            v.copy_(theirs[k]); theirs[k].copy_(kept)
+            v.copy_(theirs[k])
+            theirs[k].copy_(kept)
 
 # %% ../../nbs/training/01_callbacks.ipynb #94b95b33
 class VoteLabels(Callback):
-    "Before each epoch, draws a share of the training labels from the votes; validation keeps its labels, and after the fit all do."
+    "Before each epoch, draws a share of the training labels from the votes; validation keeps its labels."
     order = -19                                                   # after the epoch's seed
     def __init__(self,
-        faces:FaceSet, # with votes
-        share:float=.5, # of the labels that are drawn, on average
-    ): self.labels, self.shares, self.share = faces.labels, torch.from_numpy(vote_shares(faces)), share
+        faces:FaceSet, # with votes, else `FerError`
+        share:float=.5, # of the labels that are drawn, on average; from 0 to 1
+    ):
+        self.labels, self.share = faces.labels, share
+        self.shares = torch.from_numpy(vote_shares(faces))
     @property
-    def rows(self): return getattr(self.dls.train, 'dl', self.dls.train).rows       # behind what a distributed training puts around it
+    def rows(self):
+        "The training faces, behind what a distributed training puts around their DataLoader."
+        return getattr(self.dls.train, 'dl', self.dls.train).rows
     def before_fit(self): self.before = self.rows.labels
-    def after_fit(self): self.rows.labels = self.before
+    def after_fit(self): self.rows.labels = self.before           # a later fit and the plots see the true labels
     def before_epoch(self):
         drawn = (torch.rand(len(self.labels)) < self.share) & (self.shares.sum(1) > 0)
         labels = self.labels.copy()
@@ -61,21 +72,22 @@ class OneCycle(ParamScheduler):
     def __init__(self,
         lr_max:float, # the peak
         epochs:int, # of the whole cycle
-        start_epoch:int=0, # epochs of it that are behind
+        start_epoch:int=0, # epochs of it that are done
         pct_start:float=.3, # share of the steps that rise
         div:float=25., # first rate = peak / div
         div_final:float=1e4, # last rate = first / div_final
         moms:tuple=(.95, .85), # momentum at the ends and at the peak
     ):
-        self.lr_max, self.epochs, self.start_epoch, self.pct_start, self.div, self.div_final, self.moms = lr_max, epochs, start_epoch, pct_start, div, div_final, moms
+        store_attr()
         first = lr_max / div
-        super().__init__(dict(lr=partial(self.at, first, lr_max, first / div_final), mom=partial(self.at, moms[0], moms[1], moms[0])))
+        lr, mom = (first, lr_max, first / div_final), (moms[0], moms[1], moms[0])
+        super().__init__(dict(lr=partial(self.at, *lr), mom=partial(self.at, *mom)))
 
     @property
     def total(self): return self.epochs * len(self.dls.train)    # steps
     def at(self, start, peak, end, step):
         "The value at a step of the whole cycle."
-        top = max(0., self.pct_start * self.total - 1)            # PyTorch's, but a cycle of a few steps begins at its peak
+        top = max(0., self.pct_start * self.total - 1)            # PyTorch's; a cycle of a few steps begins at its peak
         if step <= top: a, b, part = start, peak, step / top if top else 1.
         else: a, b, part = peak, end, (step - top) / (self.total - 1 - top)
         return float(b + (a - b) * (1 + np.cos(np.pi * part)) / 2)
@@ -86,7 +98,10 @@ class OneCycle(ParamScheduler):
 class EpochSeed(Callback):
     "Seeds every generator at the start of each epoch from the run's seed and the epoch's number."
     order = -20
-    def __init__(self, seed, start_epoch=0): self.seed, self.start_epoch = seed, start_epoch
+    def __init__(self,
+        seed:int, # of the run
+        start_epoch:int=0, # epochs that are done
+    ): self.seed, self.start_epoch = seed, start_epoch
     def before_epoch(self):
         n = self.seed * 10_007 + self.start_epoch + self.epoch
         seed_everything(n + 7919 * rank_distrib())                                 # each process draws its own views …

@@ -17,7 +17,7 @@ def class_weights(
     labels, # int [n], of the training faces
     classes:int=7, # c
     power:float=.5, # 0 for equal weights, 1 for the same total of each class
-)->torch.Tensor: # float [c], 1 on average over the faces
+)->torch.Tensor: # float [c], 1 on average over the faces; 0 for a class without faces
     "Weights for the loss, a class's number of faces to the power of -`power`."
     n = np.bincount(labels, minlength=classes)
     w = np.where(n, np.maximum(n, 1.) ** -power, 0.)
@@ -30,7 +30,7 @@ class LogitAdjustedLoss(CrossEntropyLossFlat):
         labels, # int [n], of the training faces
         classes:int=7, # c
         tau:float=1., # 0 for plain cross-entropy
-        **kwargs
+        **kwargs # for `CrossEntropyLossFlat`
     ):
         super().__init__(**kwargs)
         n = np.bincount(labels, minlength=classes)
@@ -51,23 +51,27 @@ def smote(
     X, # float [n,k]
     y, # int [n]
     seed:int=0, # which neighbours, and where between them
-)->tuple: # X and y with the new ones behind the old ones
-    "SMOTE with up to five neighbours."
+)->tuple: # X and y with the new samples after the old ones
+    "SMOTE with up to five neighbours; `FerError` without imbalanced-learn, or where a class has a single sample."
     try: from imblearn.over_sampling import SMOTE
-    except ImportError as e: raise FerError("SMOTE needs imbalanced-learn; pip install 'fer_fastai[experiments]'") from e
+    except ImportError as e:
+        raise FerError("SMOTE needs imbalanced-learn; pip install 'fer_fastai[experiments]'") from e
     few = np.bincount(y)[np.unique(y)].min()
     if few < 2: raise FerError('SMOTE needs at least two faces of each class; leave it out, or give more faces')
     return SMOTE(random_state=seed, k_neighbors=min(5, few - 1)).fit_resample(X, y)
 
 # %% ../../nbs/training/02_imbalance.ipynb #3801e5a4
 def smote_faces(
-    faces:FaceSet, # with Validation faces (`with_validation`), so that no face in between lies on both sides
+    faces:FaceSet, # with Validation faces (`with_validation`), so that no sample is made of faces of both sides
     seed:int=0, # of the choice
-)->FaceSet: # with the new Training faces behind the old ones
-    "SMOTE on the pixels of the Training faces."
-    if not (faces.table.usage == 'Validation').any(): raise FerError('SMOTE would put relatives on both sides of a later split; use with_validation first')
+)->FaceSet: # with the new Training faces after the old ones
+    "SMOTE on the pixels of the Training faces; `FerError` where there are no Validation faces."
+    if not (faces.table.usage == 'Validation').any():
+        raise FerError('SMOTE would put relatives on both sides of a later split; use with_validation first')
     part = faces.usage('Training')
     X, y = smote(part.pixels.reshape(len(part), -1).astype(np.float32), part.labels, seed)
-    new = np.round(X[len(part):]).clip(0, 255).astype(np.uint8).reshape(-1, *faces.pixels.shape[1:])
-    table = pd.concat([faces.table, pd.DataFrame(dict(label=y[len(part):], usage='Training', source='SMOTE'))], ignore_index=True)
+    X, y = X[len(part):], y[len(part):]
+    new = np.round(X).clip(0, 255).astype(np.uint8).reshape(-1, *faces.pixels.shape[1:])
+    rows = pd.DataFrame(dict(label=y, usage='Training', source='SMOTE'))
+    table = pd.concat([faces.table, rows], ignore_index=True)
     return FaceSet(np.concatenate([faces.pixels, new]), table, faces.vocab, faces.skipped)

@@ -8,10 +8,9 @@ __all__ = ['digests', 'begin_run', 'take_up']
 # %% ../../nbs/training/04_resume.ipynb #5f46742f
 import hashlib, json
 from dataclasses import asdict
-from pathlib import Path
 import numpy as np
 from ..core import FerError
-from ..files import atomic, contents
+from ..files import atomic
 from ..runs import Run
 from ..data.faceset import FaceSet
 from ..evaluation.records import surroundings
@@ -19,7 +18,7 @@ from .recipes import Recipe, recipe_from
 
 # %% ../../nbs/training/04_resume.ipynb #996d50e3
 def digests(
-    faces:FaceSet,
+    faces:FaceSet, # in the order in which it is trained on
     votes:bool=False, # of the FER+ votes, too?
 )->dict: # hexadecimal digits by name: 'order', and 'votes'
     "What of the faces matters for the weights beyond the fingerprint: the order of the rows, and the votes."
@@ -32,15 +31,13 @@ def digests(
 
 # %% ../../nbs/training/04_resume.ipynb #07caaf98
 def begin_run(
-    faces:FaceSet,
-    recipe:Recipe,
-    out, # the run folder
+    faces:FaceSet, # to train and test on
+    recipe:Recipe, # of the training
+    out, # the run folder, new or empty
     source='', # what to call the data
 ):
-    "Make the run folder, empty but for config.json."
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or contents(out)):
-        raise FerError(f'{out} is not empty; go on with it (--resume), or name a new folder')
+    "Make the run folder, with config.json alone; `FerError` where something is there already."
+    if not Run(out).empty: raise FerError(f'{out} is not empty; go on with it (--resume), or name a new folder')
     data = dict(
         source=str(source), fingerprint=faces.fingerprint, **digests(faces, recipe.votes > 0), faces=len(faces),
         vocab=list(faces.vocab), counts=faces.counts().to_dict(), skipped=len(faces.skipped))
@@ -63,7 +60,7 @@ def _same_data(data, faces, votes, out):
 
 # %% ../../nbs/training/04_resume.ipynb #6f6e7bd4
 def _changed(config):
-    "What of versions and hardware is another than in a run's config.json, in words."
+    "What of versions and hardware differs from a run's config.json, in words."
     flat = lambda s: dict(commit=s.get('commit')) | s['versions'] | s['hardware']
     was, now = flat(config), flat(surroundings())
     return ', '.join(f'{k} {was.get(k)} (now {v})' for k, v in now.items() if was.get(k) != v)
@@ -73,9 +70,9 @@ def take_up(
     faces:FaceSet, # those that it was begun with
     recipe, # None, or the recipe that it was begun with
     out, # the run folder
-    say=print, # takes the line on what has changed; None in all processes but the first one
+    say=print, # takes the line on what has changed; None in the other processes of a distributed training
 )->Recipe: # of the run
-    "Check that a run can go on with these faces; its left-overs are removed."
+    "The recipe of a run, checked to go on with these faces (`FerError` where it can't); temporary folders are removed."
     config = Run(out).config
     was = recipe_from(config['recipe'])
     if recipe and not recipe.lr and 'lr_suggested' in config:
