@@ -25,4 +25,5 @@ class Distributed(DistributedTrainer):
     def __init__(self):
         if torch.cuda.is_available(): torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
         super().__init__(sync_bn=torch.cuda.is_available(), cpu=not torch.cuda.is_available())
-    def _wrap_dl(self, dl): return dl if isinstance(dl, DistributedDL) else AnyDeviceDL(dl, device=self.learn.model.device)
+    def _wrap_dl(self, dl):
+        return dl if isinstance(dl, DistributedDL) else AnyDeviceDL(dl, device=self.learn.model.device)
