@@ -67,12 +67,14 @@ def _heated(grey, heat):
     colours = colormaps['inferno'](np.asarray(h))[..., :3]
     return (.55 * grey[..., None] + .45 * 255 * colours).astype(np.uint8)
 
+# %% ../../nbs/inference/09_answers.ipynb #d369c80a
 def _row(name, p, best):
     "One bar."
     kind = 'fer-row fer-best' if best else 'fer-row'
     bar = f'<div class="fer-bar"><i style="width:{p:.1%}"></i></div>'
     return f'<div class="{kind}"><span>{html.escape(name)}</span>{bar}<b>{p:.0%}</b></div>'
 
+# %% ../../nbs/inference/09_answers.ipynb #e984cade
 def _face_html(i, f, heat, alone):
     "A face: its crop, its emotion, and a bar for each class."
     small = np.asarray(Image.fromarray(f.crop).resize((96, 96), Image.Resampling.BICUBIC))

@@ -41,10 +41,12 @@ def _pictures_below(folder):
         inner.sort()
         yield from (os.path.join(here, f) for f in sorted(files) if Path(f).suffix.lower() in PICTURES)
 
+# %% ../../nbs/inference/03_batch.ipynb #19ae7f42
 def _in_list(path):
     "The paths in a text file."
     with open(path, encoding='utf-8-sig', errors='surrogateescape') as f: yield from _listed(path, f)
 
+# %% ../../nbs/inference/03_batch.ipynb #500a4267
 def _matching(pattern):
     "The files that a pattern matches, sorted."
     yield from (p for p in sorted(glob.iglob(pattern, recursive=True)) if os.path.isfile(p))
@@ -113,11 +115,13 @@ def _note(notes, out, now, digest):
     notes.write(json.dumps(now) + '\n')
     notes.flush()
 
+# %% ../../nbs/inference/03_batch.ipynb #944f867f
 def _remove(*paths):
     "Remove files that may be there."
     for p in paths:
         with contextlib.suppress(OSError): p.unlink()
 
+# %% ../../nbs/inference/03_batch.ipynb #e20da7d0
 def _row(result_row, columns):
     "The cells of a row; a reason has no line breaks."
     for k in columns:
@@ -166,12 +170,14 @@ def _check_new(path):
     "`FerError` where the table exists."
     if path.exists(): raise FerError(f'{path} is there already; remove it, or name another')
 
+# %% ../../nbs/inference/03_batch.ipynb #1d1fd488
 def _beside(path, predictor, kwargs):
     "The temporary table and the log, named by model and choices, so that others don't go on with them."
     choices = predictor.spec, predictor.tta, predictor.uncertain, sorted(kwargs.items())
     key = hashlib.sha256(repr(choices).encode()).hexdigest()[:8]
     return [path.with_name(f'.{path.name}.{key}.{k}') for k in ('part', 'log')]
 
+# %% ../../nbs/inference/03_batch.ipynb #910fc46a
 def _summary(path, now, before, seconds):
     "One line for the end."
     counts = ', '.join(f'{v} {k}' for k, v in now['counts'].items())

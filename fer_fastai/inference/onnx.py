@@ -213,6 +213,7 @@ def _save(graph, path, spec, checked, meta):
     onnx.helper.set_model_props(graph, meta | spec_meta(spec) | dict(checked=json.dumps(checked)))
     onnx.save(graph, str(path))
 
+# %% ../../nbs/inference/07_onnx.ipynb #a377869b
 def _check_floats(path, network, part, usage, limit):
     "Compare the written graph with PyTorch; `FerError` above the limit."
     some = part.pixels[np.linspace(0, len(part) - 1, min(len(part), 512)).astype(int)]
@@ -222,6 +223,7 @@ def _check_floats(path, network, part, usage, limit):
                        'nothing was written')
     return dict(opset=OPSET, faces=len(some), source=part.fingerprint, usage=usage, largest_logit_difference=off)
 
+# %% ../../nbs/inference/07_onnx.ipynb #b53baf78
 def _to_int8(graph, path, spec, faces, part):
     "The graph in 8 bits and what they cost; the file at `path` holds the floats."
     probabilities = lambda: OnnxModel(path).probabilities(part.pixels, spec['tta'], 64, False)

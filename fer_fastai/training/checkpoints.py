@@ -93,6 +93,7 @@ def before_epoch(self:RunKeeper): self.start = time.time()
 @patch
 def before_train(self:RunKeeper): self.sums = 0.
 
+# %% ../../nbs/training/03_checkpoints.ipynb #16400df3
 @patch
 def after_batch(self:RunKeeper):
     if not self.training: return
