@@ -44,7 +44,9 @@ class FaceTransform(RandTransform):
         drawn = dict(self.views, device=x.device)
         views = random_views(len(x), self.prep.part, **drawn) if self.random else None
         return TensorImage(self.prep(x, views))
-    def decodes(self, x:TensorImage): return TensorImage(self.prep.undo(x.as_subclass(Tensor)))
+    def decodes(self, x:TensorImage):
+        shown = self.prep.undo(x.as_subclass(Tensor))
+        return TensorImage(shown.expand(*shown.shape[:-3], 3, -1, -1))     # so that one channel is drawn in grey
 
 # %% ../../nbs/data/14_dataloaders.ipynb #29b206c2
 class FaceImage(PILImage):
