@@ -22,6 +22,13 @@ def tree(cell):
     try: return ast.parse('\n'.join(l for l in text(cell).split('\n') if not l.startswith(('#|', '%', '!'))))
     except SyntaxError: return None
 
+def done(cell):
+    "What the cell does at its top level, without the definitions that it makes."
+    nodes = tree(cell)
+    if nodes is None: return text(cell)
+    defined = ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef
+    return '\n'.join(ast.unparse(n) for n in nodes.body if not isinstance(n, defined))
+
 def imports(node):
     "Is this statement an import, or a block of them?"
     if isinstance(node, ast.With): return all(map(imports, node.body))
@@ -54,7 +61,7 @@ def in_outputs(cell):
     if any(o['output_type'] == 'error' for o in cell['outputs']): yield 'a stored error'
     if place := PLACE.search(said): yield f'an output with {place[0]}'
     unseen = exported(cell) or has(cell, 'hide') or any(has(cell, f) for f in ('slow', 'network', 'eval: false'))
-    draws = DRAWS.search(re.sub(r'(?m)^\s*def .*', '', text(cell))) and not re.search(r'^\s*(test_|assert)', text(cell), re.M)
+    draws = DRAWS.search(done(cell)) and not re.search(r'^\s*(test_|assert)', text(cell), re.M)
     if draws and not unseen and not picture: yield 'it draws, and shows no picture'
 
 def faults(path):
