@@ -49,14 +49,14 @@ def kept(output):
     if output['output_type'] == 'stream':
         if output['name'] == 'stderr': return None
         said = shown(''.join(output['text']))
-        return dict(output) | dict(text=said) if said.strip() else None
+        return dict(output) | dict(text=said.splitlines(True)) if said.strip() else None
     data = {k: v for k, v in output.get('data', {}).items() if 'widget' not in k}
     if bar(''.join(data.get('text/html', ''))): return None
     for kind, value in data.items():
-        if kind.startswith('text/'): data[kind] = shown(''.join(value))
+        if kind.startswith('text/'): data[kind] = shown(''.join(value)).splitlines(True)      # as notebooks are stored
         if kind == 'image/png': data[kind] = smaller(''.join(value))
     if 'image/png' in data: data.pop('text/plain', None)
-    only = data.get('text/plain', 'x').strip()
+    only = ''.join(data.get('text/plain', 'x')).strip()
     return dict(output) | dict(data=dict(data), metadata={}) if data and only else None
 
 def skipped(cell, flags):
