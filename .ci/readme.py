@@ -51,17 +51,27 @@ def cell(source, tag, path):
 def with_repository(path):
     "A notebook with its badge, and for tutorials and experiments with the first cells."
     nb = read(path)
-    first, title = nb['cells'][0], text(nb['cells'][0])
-    plain = re.sub(r'\n*' + BADGE.pattern + r'\n*', '\n\n', title).strip('\n')
-    head, _, rest = plain.partition('\n\n')
-    at = re.match(r'(# [^\n]*\n+(?:>[^\n]*\n*)*)', plain)[1].rstrip('\n')
-    rest = plain[len(at):].strip('\n')
-    first['source'] = '\n\n'.join(filter(None, (at, badge(path), rest))).splitlines(True)
-    if path.parent.name not in ('tutorials', 'experiments'): return nb
-    own = lambda c: {'colab', 'upload'} & {*c['metadata'].get('tags', [])}
-    nb['cells'][1:] = [cell(install(path), 'colab', path), cell(UPLOAD, 'upload', path),
-                       *(c for c in nb['cells'][1:] if not own(c))]
+    title = re.sub(r'\n*' + BADGE.pattern + r'\n*', '\n\n', text(nb['cells'][0])).strip('\n')
+    head = re.match(r'(# [^\n]*\n+(?:>[^\n]*\n*)*)', title + '\n')[1].rstrip('\n')      # nbdev shows no more than this of the cell
+    nb['cells'][0]['source'] = head.splitlines(True)
+    rest = [markdown(part, kind, path) for kind, part in (('badge', badge(path)), ('intro', title[len(head):].strip('\n'))) if part]
+    own = lambda c: {'colab', 'upload'} & {*c['metadata'].get('tags', [])} or BADGE.fullmatch(text(c).strip())
+    if path.parent.name in ('tutorials', 'experiments'):
+        rest += [cell(install(path), 'colab', path), cell(UPLOAD, 'upload', path)]
+    nb['cells'][1:] = placed(rest, [c for c in nb['cells'][1:] if not own(c)])
     return nb
+
+def markdown(source, kind, path):
+    "A Markdown cell that this script owns."
+    name = hashlib.sha256(f'{kind} {path.relative_to(ROOT)}'.encode()).hexdigest()[:8]
+    return dict(cell_type='markdown', id=name, metadata={}, source=source.splitlines(True))
+
+def placed(ours, others):
+    "The badge first, then what the author says before any code, then the cells for Colab."
+    said = next((i for i, c in enumerate(others) if c['cell_type'] == 'code'), len(others))
+    code = [c for c in ours if c['cell_type'] == 'code']
+    words = [c for c in ours if c not in code]
+    return [*words, *others[:said], *code, *others[said:]] if code else [*words, *others]
 
 def page(notebook, target):
     "The files of a page: its text and its pictures."
