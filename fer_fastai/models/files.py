@@ -6,27 +6,16 @@
 __all__ = ['write_weights', 'save_model', 'open_weights', 'load_model', 'TorchModel']
 
 # %% ../../nbs/models/06_files.ipynb #b17546e9
-import json
 import numpy as np, torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from ..core import FerError
-from ..files import atomic
+from ..files import atomic, sort_metadata
 from .spec import CHANNELS, SPEC, check_blank, misfit, read_spec, spec_meta, temperature_of, tempered
 from .locate import check_file, model_file
 from .heads import create_model
 from .forward import face_input, predict
-
-# %% ../../nbs/models/06_files.ipynb #16d09fe1
-def _sort_metadata(path):
-    "Put the metadata into a fixed order: safetensors writes it in another one each time."
-    with open(path, 'r+b') as f:
-        size = int.from_bytes(f.read(8), 'little')
-        head = json.loads(f.read(size))
-        head['__metadata__'] = dict(sorted(head['__metadata__'].items()))
-        f.seek(8)
-        f.write(json.dumps(head, ensure_ascii=False, separators=(',', ':')).encode().ljust(size))
 
 # %% ../../nbs/models/06_files.ipynb #26df861c
 def write_weights(
@@ -38,7 +27,7 @@ def write_weights(
     with atomic(path) as tmp:
         try: save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, tmp, metadata=meta)
         except SafetensorError as e: raise OSError(str(e)) from e
-        if meta: _sort_metadata(tmp)
+        if meta: sort_metadata(tmp)
 
 # %% ../../nbs/models/06_files.ipynb #cf15e335
 def save_model(

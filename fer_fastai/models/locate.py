@@ -10,6 +10,7 @@ import os, stat
 from pathlib import Path
 import fer_fastai
 from ..core import FerError
+from ..runs import Run
 
 # %% ../../nbs/models/01_locate.ipynb #1dee3989
 def _shipped():
@@ -40,14 +41,14 @@ def model_file(
     if not there and not path.suffix and len(path.parts) == 1:
         raise FerError(f"there is no model '{name}'; name a run folder, a safetensors or ONNX file, "
                        f"or one of those that come with the package: {', '.join(SHIPPED)}")
-    return path/'model.safetensors' if os.path.isdir(path) or not there and not path.suffix else path
+    return Run(path).path('model') if os.path.isdir(path) or not there and not path.suffix else path
 
 # %% ../../nbs/models/01_locate.ipynb #750ea9c7
 def is_model(
     name, # anything
 )->bool:
     "A model's name, file or run folder, and no picture or folder of pictures?"
-    file = Path(name).suffix in ('.safetensors', '.onnx') or os.path.isfile(Path(name)/'model.safetensors')
+    file = Path(name).suffix in ('.safetensors', '.onnx') or os.path.isfile(Run(name).path('model'))
     return file or isinstance(name, str) and name in SHIPPED
 
 # %% ../../nbs/models/01_locate.ipynb #84c0c50d
