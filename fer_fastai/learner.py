@@ -90,6 +90,10 @@ def has_depthwise(
     return any(isinstance(m, nn.Conv2d) and 1 < m.groups == m.in_channels for m in model.modules())
 
 # %% ../nbs/04_learner.ipynb #942f3a96
+def _quick_bf16():
+    "Has the CPU instructions for bfloat16, which make convolutions faster?"
+    return any(getattr(torch.cpu, f'_is_{k}_supported', bool)() for k in ('amx_tile', 'avx512_bf16'))
+
 def fast_callbacks(
     device, # where batches go; None for the CPU
     size:int=224, # side of the network's input, pixels
@@ -99,7 +103,7 @@ def fast_callbacks(
     "bfloat16 and channels-last where they are faster."
     kind = torch.device(device or 'cpu').type
     if kind == 'cuda': bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    else: bf16 = kind == 'cpu' and not depthwise and torch.cpu._is_amx_tile_supported()
+    else: bf16 = kind == 'cpu' and not depthwise and _quick_bf16()
     last = bf16 or kind == 'cpu' and (size >= 112 or channels == 1 or depthwise)
     return ([QuietPrecision(AMPMode.BF16)] if bf16 else []) + ([ChannelsLast()] if last else [])
 
