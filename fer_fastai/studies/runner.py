@@ -6,16 +6,17 @@
 __all__ = ['STUDIES', 'Trial', 'Lab', 'claim', 'run_trial', 'study', 'chosen', 'run_study']
 
 # %% ../../nbs/studies/00_runner.ipynb #9836ddd9
-import contextlib, fnmatch, json, time
+import contextlib, fnmatch, json, shutil, time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 from fastcore.basics import patch
 from ..core import Busy, FerError, seed_everything
-from ..files import locked, write_json
+from ..files import atomic, locked, write_json
+from ..runs import Run
 from ..data.faceset import FaceSet
 from ..data.splits import with_validation
-from ..evaluation.records import surroundings
+from ..evaluation.records import read_record, surroundings
 
 # %% ../../nbs/studies/00_runner.ipynb #6ebf3791
 @dataclass(frozen=True)
@@ -81,6 +82,23 @@ def measured(self:Lab,
     "`write`, with the data, versions and hardware of this process."
     data = dict(source=self.source, fingerprint=faces.fingerprint)
     self.write(trial, said | dict(data=data) | surroundings())
+
+# %% ../../nbs/studies/00_runner.ipynb #a7c978a8
+@patch
+def adopt(self:Lab,
+    folder, # of records, some with their model beside them, say results/experiments
+)->list: # keys of what was taken over
+    "Take over recorded models that the lab lacks; `FerError` where one was trained on other faces."
+    taken = []
+    for model in sorted(Path(folder).glob('*/*.safetensors')):
+        key = f'{model.parent.name}/{model.stem}'
+        if self.done(key) or self.folder(key).exists(): continue
+        said = read_record(model.with_suffix('.json'), self.plain.fingerprint)
+        self.folder(key).mkdir(parents=True)
+        with atomic(Run(self.folder(key)).path('model')) as tmp: shutil.copyfile(model, tmp)
+        write_json(self.file(key), said)
+        taken.append(key)
+    return taken
 
 # %% ../../nbs/studies/00_runner.ipynb #60ce9047
 @contextlib.contextmanager
