@@ -24,6 +24,7 @@ def fer_experiment(parser):
         help=f'the faces: {SOURCE} (default: data/fer2013.csv)')
     add('--votes', metavar='FILE', help='fer2013new.csv of FER+ (default: the one beside SOURCE, if there is one)')
     add('--out', metavar='DIR', default='runs/experiments', help='the common folder (default: runs/experiments)')
+    add('--models', metavar='DIR', help='begin with the trained models that are recorded here (results/experiments)')
     add('--record', metavar='DIR', help='also copy the JSON of each finished run to this folder')
     add('--seeds', type=int, default=3, metavar='N', help='how many seeds (default: 3)')
     add('--epochs', type=int, metavar='N', help="length of each training, in place of the study's own")
@@ -52,7 +53,10 @@ def _lab(args):
     votes = args.votes or (str(beside) if beside.exists() and not is_demo(args.source) else None)
     progress = sys.stdout.isatty()
     faces = read_faces(args.source, votes=votes, progress=progress and not args.trial)
-    return Lab(faces, args.out, args.source, args.epochs, args.budget_minutes, progress, say)
+    lab = Lab(faces, args.out, args.source, args.epochs, args.budget_minutes, progress, say)
+    if args.models and not args.trial:
+        for key in lab.adopt(args.models): say(f'{key}: the recorded model')
+    return lab
 
 # %% ../../nbs/cli/02_study.ipynb #9d77a941
 def _say_study(args, trials, there):
@@ -69,7 +73,7 @@ def _say_study(args, trials, there):
 # %% ../../nbs/cli/02_study.ipynb #12d5700d
 def _experiment(args):
     "Run the trials of a study that are not done yet, each in a process; or one of them in this process."
-    from fer_fastai.studies import inspection                    # they enter themselves
+    from fer_fastai.studies import analyses, conditions, inspection      # they enter themselves
     from fer_fastai.studies.runner import STUDIES, chosen, run_study, run_trial
     if args.study == 'list':
         for k, f in STUDIES.items(): say(f'{k:14}{f.__doc__}')

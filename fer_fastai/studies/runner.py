@@ -138,12 +138,11 @@ def study(
 # %% ../../nbs/studies/00_runner.ipynb #3410d1e5
 def _picked(trials, study, only):
     "The trials of a study that `only` names; `FerError` where it names none."
-    mine = [t for t in trials if t.study == study]
     wanted = [o.strip() for o in only.split(',') if o.strip()]
     names = lambda t: (t.name, f'{t.name}_{t.seed}')
-    picked = [t for t in mine if not wanted or any(fnmatch.fnmatch(n, w) for n in names(t) for w in wanted)]
+    picked = [t for t in trials if not wanted or any(fnmatch.fnmatch(n, w) for n in names(t) for w in wanted)]
     if picked: return picked
-    raise FerError(f"{study} has no '{only}'; it has {', '.join(dict.fromkeys(t.name for t in mine))}")
+    raise FerError(f"{study} has no '{only}'; it has {', '.join(dict.fromkeys(t.name for t in trials))}")
 
 # %% ../../nbs/studies/00_runner.ipynb #6dd58bcb
 def chosen(
@@ -153,12 +152,13 @@ def chosen(
 )->list: # of Trials, each behind those that it needs
     "The trials of a study; `FerError` where there is no such study or trial."
     if study not in STUDIES: raise FerError(f"there is no study '{study}'; there are {', '.join(STUDIES)}")
-    every = {t.key: t for f in STUDIES.values() for t in f(range(seeds))}
+    # a study may need seeds beyond those that are asked for
+    every = {t.key: t for f in STUDIES.values() for t in f(range(max(3, seeds)))}
     out = {}
     def add(t):
         for n in t.needs: add(every[n])
         out[t.key] = t
-    for t in _picked(every.values(), study, only): add(t)
+    for t in _picked(STUDIES[study](range(seeds)), study, only): add(t)
     return list(out.values())
 
 # %% ../../nbs/studies/00_runner.ipynb #91ba0dfe
