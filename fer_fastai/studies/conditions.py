@@ -83,22 +83,33 @@ def _by_light(p, labels, pixels):
                 yield _row(p, labels, here, condition=name, low=float(edges[i]), high=float(edges[i + 1]))
 
 # %% ../../nbs/studies/07_conditions.ipynb #6ad22fc4
+def _meshes(lab, pixels):
+    "The landmarks of PublicTest, float [n,468,3], and how sure the mesh is, float [n]; found once."
+    both = lambda: np.concatenate([a.reshape(len(a), -1) for a in landmarks(pixels, progress=lab.progress)], 1)
+    found = cached(lab, 'PublicTest_landmarks', both)
+    return found[:, :-1].reshape(len(pixels), -1, 3), found[:, -1]
+
+def _recalls(p, labels, chosen, vocab):
+    "The recall of each class among the chosen faces."
+    of = {v: chosen & (labels == i) for i, v in enumerate(vocab)}
+    return {v: float((p.argmax(1) == i)[of[v]].mean()) for i, v in enumerate(vocab) if of[v].any()}
+
+# %% ../../nbs/studies/07_conditions.ipynb #4abe8e85
 def _conditions(lab, trial):
     "PublicTest, sorted and covered, as the model sees it by itself."
     model, spec, faces = model_of(lab, seed_key(trial))
-    part, tta = faces.usage('PublicTest'), spec['tta']
-    look = lambda px: tempered(predict(model, face_input(spec), px, tta, progress=lab.progress), temperature_of(spec, tta))
-    both = lambda: np.concatenate([a.reshape(len(a), -1) for a in landmarks(part.pixels, progress=lab.progress)], 1)
-    found = cached(lab, 'PublicTest_landmarks', both)
-    points, sure = found[:, :-1].reshape(len(part), -1, 3), found[:, -1]
+    part, prep, tta = faces.usage('PublicTest'), face_input(spec), spec['tta']
+    heat = temperature_of(spec, tta)
+    look = lambda px: tempered(predict(model, prep, px, tta, progress=lab.progress), heat)
+    points, sure = _meshes(lab, part.pixels)
     p, labels, mesh = look(part.pixels), part.labels, sure > .5
-    rows = [_row(p, labels, mesh, condition='with mesh'), *_by_pose(p, labels, points, sure),
+    all_of = _row(p, labels, mesh, condition='with mesh') | dict(recall=_recalls(p, labels, mesh, part.vocab))
+    rows = [all_of, *_by_pose(p, labels, points, sure),
             *_by_light(p, labels, part.pixels)]
     for name in ('mouth', 'eyes', 'forehead'):
         hidden = look(covered(part.pixels, points, name))
-        rows.append(_row(hidden, labels, mesh, condition=f'{name} covered') | dict(
-            recall={v: float((hidden.argmax(1) == i)[mesh & (labels == i)].mean()) for i, v in enumerate(part.vocab)
-                    if (mesh & (labels == i)).any()}))
+        recall = _recalls(hidden, labels, mesh, part.vocab)
+        rows.append(_row(hidden, labels, mesh, condition=f'{name} covered') | dict(recall=recall))
     lab.measured(trial, lab.plain, tta=tta, rows=rows)
 
 # %% ../../nbs/studies/07_conditions.ipynb #64281a1b

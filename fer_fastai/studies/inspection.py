@@ -152,7 +152,8 @@ def _on_face(heat, inside):
 
 def _alike(a, b):
     "The rank correlation of two maps of each face, its mean over the faces, with its interval."
-    each = np.nan_to_num([spearmanr(x.ravel(), y.ravel()).statistic if x.any() and y.any() else 0 for x, y in zip(a, b)])
+    rank = lambda x, y: spearmanr(x.ravel(), y.ravel()).statistic if np.ptp(x) and np.ptp(y) else 0.      # a flat map
+    each = np.array([rank(x, y) for x, y in zip(a, b)])
     return dict(correlation=float(each.mean()), correlation_95=list(bootstrap(np.mean, each, draws=1000)))
 
 # %% ../../nbs/studies/06_inspection.ipynb #071a9cf6
