@@ -36,7 +36,7 @@ def last_map(
     "The last layer whose output is still a map [n,k,height,width]; `FerError` where there is none."
     return model.get_submodule(_find_map(copy.deepcopy(model), x))
 
-# %% ../../nbs/evaluation/07_explain.ipynb #e4cae0c6
+# %% ../../nbs/evaluation/07_explain.ipynb #7a0ab3ed
 def _captum():
     "Captum's methods; `FerError` where it is missing."
     with warnings.catch_warnings():

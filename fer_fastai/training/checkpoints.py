@@ -79,7 +79,8 @@ class RunKeeper(Callback):
         self.history, self.say = list(history), say
 
     def best(self):
-        "The position of the best epoch in the history; -1 where there is none."
+        "The position of the epoch that is kept in the history; -1 where there is none."
+        if self.recipe.choose == 'last': return len(self.history) - 1
         return max(range(len(self.history)), key=lambda i: self.history[i]['valid_accuracy'], default=-1)
 
     def stop_now(self):

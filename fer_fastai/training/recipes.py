@@ -55,8 +55,11 @@ class Recipe:
     votes: float = 0.             # share of the labels drawn from FER+ votes, anew each epoch: extra label data
     erase: float = 0.             # probability of an erased rectangle
     mixup: float = 0.             # alpha of fastai's MixUp (Zhang et al. 2018, arXiv:1710.09412); 0 for none
+    teachers: str = ''            # a model, or a folder of models, whose answers to the same views are learned, too
+    distil: float = .9            # with `teachers`: their share of the loss
     ema: float = 0.               # decay of the moving average of the weights, which is what is kept; 0 for none
     tta: str = 'none'             # views that are averaged at test time: 'none', 'flip' or 'ten' crops
+    choose: str = 'best'          # the epoch that is kept: the 'best' on validation, or the 'last'
     valid_pct: float = .2         # share of the training faces for validation
     seed: int = 0                 # of the split, the weights and every random draw
     fast: bool = True             # bfloat16 and channels-last where they are faster
@@ -66,13 +69,14 @@ class Recipe:
 
 # %% ../../nbs/training/00_recipes.ipynb #aad275fe
 CHOICES = dict(head=('custom', 'simple'), channels=(1, 3), optimiser=('sgd', 'radam', 'adamw'), tta=tuple(TTA),
-               loss=('cross_entropy', 'focal', 'logit_adjusted'), sampler=('', 'oversample', 'smote'))
+               loss=('cross_entropy', 'focal', 'logit_adjusted'), sampler=('', 'oversample', 'smote'),
+               choose=('best', 'last'))
 RANGES = dict(
     size='[8, 512]', resize='[8, 4096]', epochs='[1, 1000000]', steps='[0, inf)', patience='[0, inf)',
     batch_size='[2, inf)',
     lr='[0, inf)', momentum='[0, 1)', weight_decay='[0, inf)', pct_start='(0, 1)', div='(0, inf)', div_final='(0, inf)',
     label_smoothing='[0, 1)', balance='[0, 2]', rotate='[0, 360]', scale='[0, 1)', shift='[0, 1]', lighting='[0, 1]',
-    votes='[0, 1]', erase='[0, 1]', mixup='[0, inf)', ema='[0, 1)', valid_pct='(0, 1)', seed='[0, 4294967295]')
+    votes='[0, 1]', erase='[0, 1]', mixup='[0, inf)', distil='[0, 1]', ema='[0, 1)', valid_pct='(0, 1)', seed='[0, 4294967295]')
 
 # %% ../../nbs/training/00_recipes.ipynb #1b0ffe25
 def _within(value, interval):
@@ -114,6 +118,8 @@ def _check(recipe):
     if recipe.size > recipe.resize:
         raise FerError(f"the recipe's size is {recipe.size}, above its resize of {recipe.resize}, from which it is "
                        "cropped; give a larger resize")
+    if recipe.choose == 'last' and recipe.patience:
+        raise FerError('the last epoch is kept and none is waited for; set patience to 0')
     if recipe.votes and recipe.sampler == 'smote':
         raise FerError('faces that SMOTE makes have no votes; leave votes or the sampler out')
 
@@ -183,6 +189,10 @@ _FROM_QUICK = (
         name='quick_votes', votes=.5,
         why='quick, with half of the labels drawn from the ten FER+ votes of each face (Barsoum et al. 2016, '
         'arXiv:1608.01041): extra label data, to be kept apart in every table'),
+    QUICK.but(
+        name='distilled', teachers='results/experiments/seeds', label_smoothing=0., choose='last',
+        why='the network of quick, taught by the recorded seeds of quick and transfer_lite (Hinton et al. 2015, '
+        'arXiv:1503.02531); the last epoch, because 5 % of the faces are too few to choose one by'),
     QUICK.but(
         name='finetune', pretrained='fer2013', epochs=10, lr=.005, batch_size=32, ema=0., balance=.5, valid_pct=.2,
         why="starts from the model that comes with the package, for one's own pictures: gentle rates, few epochs"))

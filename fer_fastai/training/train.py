@@ -17,12 +17,13 @@ with quiet_fastai():
 from ..files import locked
 from ..runs import Run
 from ..data.faceset import FaceSet
+from ..data.augment import FaceInput
 from ..data.votes import vote_shares
 from .recipes import RECIPES, Recipe, recipe_from
-from .callbacks import EMA, EpochSeed, OneCycle, VoteLabels
+from .callbacks import EMA, EpochSeed, OneCycle, Teachers, VoteLabels
 from .checkpoints import RunKeeper, load_checkpoint
 from .resume import begin_run, take_up
-from .setup import alone, build_for, check_start, dls_for, find_lr, metadata_for
+from .setup import alone, build_for, check_start, dls_for, find_lr, load_teachers, metadata_for
 from .report import report, write_page
 
 # %% ../../nbs/training/08_train.ipynb #ec6faa4f
@@ -70,6 +71,7 @@ def _learner(recipe, faces, batch_size):
 def _prepare(recipe, faces, run):
     "Everything that a fit needs; `FerError` where something of it can't be."
     if recipe.votes: vote_shares(faces)                           # complains where there are none
+    if recipe.teachers: load_teachers(recipe, faces)              # likewise
     if isinstance(recipe.pretrained, str): check_start(recipe)
     spec = metadata_for(recipe, faces, run.path('model'))
     cbs, batch_size = _distributed(recipe)
@@ -94,6 +96,7 @@ def _callbacks(t, ema):
     if r.mixup: cbs.append(MixUp(r.mixup))
     if ema: cbs.append(ema)
     if r.votes: cbs.append(VoteLabels(t.faces, r.votes))
+    if r.teachers: cbs.append(Teachers(load_teachers(r, t.faces), FaceInput(r.size, r.resize, *r.stats), r.distil))
     return cbs
 
 # %% ../../nbs/training/08_train.ipynb #a88b593b
