@@ -76,7 +76,8 @@ RANGES = dict(
     batch_size='[2, inf)',
     lr='[0, inf)', momentum='[0, 1)', weight_decay='[0, inf)', pct_start='(0, 1)', div='(0, inf)', div_final='(0, inf)',
     label_smoothing='[0, 1)', balance='[0, 2]', rotate='[0, 360]', scale='[0, 1)', shift='[0, 1]', lighting='[0, 1]',
-    votes='[0, 1]', erase='[0, 1]', mixup='[0, inf)', distil='[0, 1]', ema='[0, 1)', valid_pct='(0, 1)', seed='[0, 4294967295]')
+    votes='[0, 1]', erase='[0, 1]', mixup='[0, inf)', distil='[0, 1]', ema='[0, 1)', valid_pct='(0, 1)',
+    seed='[0, 4294967295]')
 
 # %% ../../nbs/training/00_recipes.ipynb #1b0ffe25
 def _within(value, interval):

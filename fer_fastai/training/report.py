@@ -83,7 +83,8 @@ def report(
     _draw(run, faces, parts, probs[recipe.tta], figures, history)
     run.save_predictions({name: (probs[recipe.tta][name], faces.labels[at]) for name, at in parts.items()}, faces.vocab)
     chosen = dict(
-        what='temperature' if recipe.choose == 'last' else 'epoch and temperature', on='validation accuracy', epoch=spec['epoch'], of=len(history), **chosen,
+        what='temperature' if recipe.choose == 'last' else 'epoch and temperature', on='validation accuracy',
+        epoch=spec['epoch'], of=len(history), **chosen,
         calibration_error_before=calibration_error(views['validation'].mean(0), truth))
     seconds = round(sum(h['seconds'] for h in history), 1)
     run.save('metrics', dict(figures=figures, chosen=chosen, tta=recipe.tta, also_in_training=copies, seconds=seconds))

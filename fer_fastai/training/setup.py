@@ -81,7 +81,8 @@ def load_teachers(
 )->list: # of (model, its FaceInput), for `Teachers`
     "The models of a recipe's teachers; `FerError` where there is none, or one knows other classes."
     place = Path(recipe.teachers)
-    files = sorted(place.glob('*.safetensors')) if place.is_dir() and not is_model(recipe.teachers) else [recipe.teachers]
+    several = place.is_dir() and not is_model(recipe.teachers)
+    files = sorted(place.glob('*.safetensors')) if several else [recipe.teachers]
     if not files: raise FerError(f'{place} holds no model; name a model, a run folder, or a folder of .safetensors files')
     loaded = [load_model(f) for f in files]
     for file, (_, spec) in zip(files, loaded):
