@@ -43,11 +43,12 @@ def crop_face(
     face:Face, # where in it, in pixels of the picture
     size:int=48, # side of the crop, pixels
     margin:float=.2, # added to the box's longer side, as a share of it
+    above:float=.07, # how far the crop's centre lies above that of the box, as a share of the crop's side
     align:bool=True, # level the eyes?
 )->np.ndarray: # uint8 [size,size], grey
     "Cut out one face, upright, square and grey."
     side = max(8, round(max(face.width, face.height) * (1 + margin)))
-    half = math.ceil(side * .75)                                   # room to turn in
+    half = math.ceil(side * (.75 + abs(above)))                    # room to turn in
     cx, cy = face.x + face.width // 2, face.y + face.height // 2
     h, w = picture.shape[:2]
     rows = np.clip(np.arange(cy - half, cy + half), 0, h - 1)      # beyond the edge: its pixels again
@@ -57,7 +58,7 @@ def crop_face(
         (x0, y0), (x1, y1) = face.eyes
         im = im.rotate(math.degrees(math.atan2(y1 - y0, x1 - x0)), Image.Resampling.BILINEAR)
     start = half - side / 2
-    return _square(im, start, start, side, size)
+    return _square(im, start, start - above * side, side, size)
 
 # %% ../../nbs/data/06_cropping.ipynb #9651a369
 def fit_crop(
