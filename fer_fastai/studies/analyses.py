@@ -92,30 +92,37 @@ def _member(lab, key):
     return cached(lab, f"PublicTest_{key.replace('/', '_')}", look), _milliseconds(model, prep, pixels[:256], tta)
 
 # %% ../../nbs/studies/05_analyses.ipynb #0946a04a
+def _there(lab):
+    "The keys of all trained models, seed by seed, one recipe after the other."
+    found = {tuple(p.stem.rsplit('_', 1)) for p in (lab.out/'seeds').glob('*.json')}
+    order = sorted(((int(s), TRAINED.index(name)) for name, s in found if name in TRAINED))
+    return [f'seeds/{TRAINED[i]}_{s}' for s, i in order]
+
 def _groups(keys):
     "The ensembles, as lists of keys in the order in which members are added: one recipe's seeds, or both in turn."
     each = {name: [k for k in keys if k.startswith(f'seeds/{name}_')] for name in TRAINED}
-    return each | dict(both=[k for pair in zip(*each.values()) for k in pair])
+    return each | dict(both=keys)
 
 # %% ../../nbs/studies/05_analyses.ipynb #ebb073d6
 def _ensembles(lab, trial):
     "Averages in a fixed order, so that nothing is chosen."
-    members, new = {k: _member(lab, k) for k in trial.needs}, _new(lab)
+    keys = _there(lab)
+    members, new = {k: _member(lab, k) for k in keys}, _new(lab)
     truth, rows = lab.plain.usage('PublicTest').labels, []
     judged = lambda p, at: row_of(p[at], truth[at], lab.plain.vocab)
-    for name, keys in _groups(trial.needs).items():
-        for n in range(1, len(keys) + 1):
-            mean = np.mean([members[k][0] for k in keys[:n]], axis=0)
+    for name, group in _groups(keys).items():
+        for n in range(1, len(group) + 1):
+            mean = np.mean([members[k][0] for k in group[:n]], axis=0)
             figures = {'PublicTest': judged(mean, slice(None)), 'PublicTest, photos not in Training': judged(mean, new)}
-            ms = sum(members[k][1] for k in keys[:n])
-            rows.append(dict(ensemble=name, members=n, added=keys[n - 1], ms_per_face=ms) | figures)
+            ms = sum(members[k][1] for k in group[:n])
+            rows.append(dict(ensemble=name, members=n, added=group[n - 1], ms_per_face=ms) | figures)
     lab.measured(trial, lab.plain, rows=rows, threads=torch.get_num_threads())
 
 # %% ../../nbs/studies/05_analyses.ipynb #951e0d15
 @study
 def ensembles(seeds):
-    "Averages over seeds of one recipe and over both recipes: what each further model adds, and what it costs."
-    return [Trial('ensembles', 'all', 0, _ensembles, tuple(f'seeds/{name}_{s}' for s in seeds for name in TRAINED))]
+    "Averages over seeds of one recipe and over both recipes, as many as are there: what each adds, and what it costs."
+    return [Trial('ensembles', 'all', 0, _ensembles, tuple(f'seeds/{name}_0' for name in TRAINED))]
 
 # %% ../../nbs/studies/05_analyses.ipynb #17f256f4
 def _trust(p, y, vocab):

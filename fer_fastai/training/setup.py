@@ -83,7 +83,7 @@ def load_teachers(
     place = Path(recipe.teachers)
     several = place.is_dir() and not is_model(recipe.teachers)
     files = sorted(place.glob('*.safetensors')) if several else [recipe.teachers]
-    if not files: raise FerError(f'{place} holds no model; name a model, a run folder, or a folder of .safetensors files')
+    if not files: raise FerError(f'{place} holds no model; name a model, a run, or a folder of .safetensors files')
     loaded = [load_model(f) for f in files]
     for file, (_, spec) in zip(files, loaded):
         if spec['vocab'] != list(faces.vocab):
