@@ -10,8 +10,7 @@ import argparse, json, subprocess, sys
 from pathlib import Path
 from ..core import FerError, printable
 from ..files import write_json
-from ..data.drawn import is_demo
-from .common import SOURCE, command, drawing, say
+from .common import SOURCE, command, drawing, say, votes_file
 
 # %% ../../nbs/cli/02_study.ipynb #7fc04a9c
 @command
@@ -49,10 +48,8 @@ def _lab(args):
     "The faces and the folder of a study."
     from fer_fastai.data.readers import read_faces
     from fer_fastai.studies.runner import Lab
-    beside = Path(args.source).parent/'fer2013new.csv'
-    votes = args.votes or (str(beside) if beside.exists() and not is_demo(args.source) else None)
     progress = sys.stdout.isatty()
-    faces = read_faces(args.source, votes=votes, progress=progress and not args.trial)
+    faces = read_faces(args.source, votes=votes_file(args), progress=progress and not args.trial)
     lab = Lab(faces, args.out, args.source, args.epochs, args.budget_minutes, progress, say)
     if args.models and not args.trial:
         for key in lab.adopt(args.models): say(f'{key}: the recorded model')

@@ -13,7 +13,7 @@ from ..files import write_json
 from ..data.drawn import is_demo
 from ..data.views import TTA
 from ..training.recipes import RECIPES, recipe_from
-from .common import RUN, add_source, command, read_source, say, within
+from .common import RUN, add_labels, add_source, command, read_source, say, votes_file, within
 
 # %% ../../nbs/cli/01_train.ipynb #7a992dbe
 # long: one line for each argument
@@ -38,7 +38,7 @@ def fer_train(parser):
         help='from scratch, without ImageNet weights')
     add('--patience', type=int, metavar='N',
         help='stop after this many epochs without a better validation accuracy; 0 never stops')
-    add('--votes', metavar='FILE', help='fer2013new.csv of FER+, for recipes that draw labels from votes')
+    add_labels(parser)
     add('--seed', type=int, metavar='N', help='random seed of the split, the weights and the batches')
     add('--float32', dest='fast', action='store_false', default=None, help='no bfloat16, even where it is faster')
     add('--resume', action='store_true', help="go on with RUN after its last complete epoch, with the run's own recipe")
@@ -85,7 +85,7 @@ def _train(args):
     from fastai.torch_core import rank_distrib
     recipe, lead = _recipe(args), not rank_distrib()       # of several processes, only the first one prints
     if recipe and lead: say(f'recipe {recipe.name}: {recipe.why}')
-    faces = read_source(args, votes=args.votes)
+    faces = read_source(args, votes=votes_file(args) if args.votes or recipe and recipe.votes else None)
     how = dict(source=args.source, progress=sys.stdout.isatty(), say=say)
     result = train(faces, recipe, args.out, args.resume, **how)
     if not lead: return
@@ -101,6 +101,7 @@ def fer_eval(parser):
     "Evaluate a trained model on labelled faces."
     parser.add_argument('run', metavar='RUN', help=RUN)
     add_source(parser)
+    add_labels(parser)
     add = parser.add_argument
     add('--usage', default='PublicTest', help='PublicTest (default), PrivateTest, several joined by +, or all')
     add('--tta', choices=tuple(TTA),

@@ -191,6 +191,10 @@ _FROM_QUICK = (
         why='quick, with half of the labels drawn from the ten FER+ votes of each face (Barsoum et al. 2016, '
         'arXiv:1608.01041): extra label data, to be kept apart in every table'),
     QUICK.but(
+        name='quick_plus', votes=1., label_smoothing=0., balance=0., choose='last',
+        why="quick on FER+'s labels (--labels ferplus): each drawn from the votes of its face, which is what its authors "
+        'found best (Barsoum et al. 2016, arXiv:1608.01041)'),
+    QUICK.but(
         name='distilled', teachers='results/experiments/seeds', label_smoothing=0., choose='last',
         why='the network of quick, taught by the recorded seeds of quick and transfer_lite (Hinton et al. 2015, '
         'arXiv:1503.02531); the last epoch, because 5 % of the faces are too few to choose one by'),
