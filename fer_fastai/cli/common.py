@@ -144,8 +144,10 @@ def add_labels(
     "Add the arguments that choose the labels."
     add = parser.add_argument
     add('--labels', choices=('fer2013', 'ferplus'), default='fer2013',
-        help="the labels of SOURCE (default), or the majority of FER+'s votes, eight classes, faces without one left out")
-    add('--votes', metavar='FILE', help='fer2013new.csv of FER+ (default: the one beside SOURCE, where votes are wanted)')
+        help='the labels of SOURCE (default), or '
+             "the majority of FER+'s votes: eight classes, faces without one left out")
+    add('--votes', metavar='FILE', 
+        help='fer2013new.csv of FER+ (default: the one beside SOURCE, where votes are wanted)')
 
 def votes_file(
     args, # with `source` and `votes`

@@ -192,7 +192,7 @@ _FROM_QUICK = (
         'arXiv:1608.01041): extra label data, to be kept apart in every table'),
     QUICK.but(
         name='quick_plus', votes=1., label_smoothing=0., balance=0., choose='last',
-        why="quick on FER+'s labels (--labels ferplus): each drawn from the votes of its face, which is what its authors "
+        why="quick on FER+'s labels (--labels ferplus): each drawn from the votes of its face, as its authors "
         'found best (Barsoum et al. 2016, arXiv:1608.01041)'),
     QUICK.but(
         name='distilled', teachers='results/experiments/seeds', label_smoothing=0., choose='last',
