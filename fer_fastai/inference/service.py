@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Which', 'Crop', 'Limits', 'as_json', 'Refused', 'Desk', 'create_service', 'serve']
 
-# %% ../../nbs/inference/13_service.ipynb #58eb57d5
+# %% ../../nbs/inference/13_service.ipynb #53ac5c14
 import asyncio, contextlib, hmac, io, os, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,10 +15,11 @@ from fastcore.basics import patch
 from .. import __version__
 from ..core import FerError
 from ..images import open_picture
+from ..data.detection import MachineError
 from .predictor import Predictor
 from .results import Result
 
-# %% ../../nbs/inference/13_service.ipynb #ffc23df5
+# %% ../../nbs/inference/13_service.ipynb #2b091202
 @dataclass(frozen=True)
 class Limits:
     "What a service takes; beyond that it answers 413, 408 or 503."
@@ -29,7 +30,7 @@ class Limits:
     seconds: float = 20.          # for a body to arrive
     workers: int = 0              # threads that predict; 0 for one per core, eight at most
 
-# %% ../../nbs/inference/13_service.ipynb #9f19af18
+# %% ../../nbs/inference/13_service.ipynb #6fa5397f
 def as_json(
     result:Result, # of a `Predictor`
 )->dict: # what JSON can hold
@@ -37,14 +38,14 @@ def as_json(
     plain = lambda f: {k: v for k, v in vars(f).items() if k != 'crop'}
     return vars(result) | dict(faces=[plain(f) for f in result.faces])
 
-# %% ../../nbs/inference/13_service.ipynb #6638ca68
+# %% ../../nbs/inference/13_service.ipynb #b73274a9
 class Refused(Exception):
     "An answer that is no result: an HTTP status, a sentence, and headers."
     def __init__(self, status, why, **headers):
         super().__init__(why)
         self.status, self.why, self.headers = status, why, {k.replace('_', '-'): v for k, v in headers.items()}
 
-# %% ../../nbs/inference/13_service.ipynb #e39344c0
+# %% ../../nbs/inference/13_service.ipynb #7f929534
 class Desk:
     "Places, threads and counters of a service."
     def __init__(self,
@@ -61,7 +62,7 @@ class Desk:
         self.seconds = Histogram('fer_seconds', 'seconds from request to answer, of results', registry=kept)
         Gauge('fer_places_taken', 'requests at work', registry=kept).set_function(lambda: self.taken)
 
-# %% ../../nbs/inference/13_service.ipynb #2b242397
+# %% ../../nbs/inference/13_service.ipynb #d0eb16c6
 @patch
 def warm(self:Desk):
     "Load what the first request needs: the detector, the model's first batch. What goes wrong is kept in `trouble`."
@@ -72,7 +73,7 @@ def warm(self:Desk):
         self.ready = True
     except FerError as e: self.trouble = str(e)
 
-# %% ../../nbs/inference/13_service.ipynb #28c324ec
+# %% ../../nbs/inference/13_service.ipynb #8e251d17
 @patch
 async def body(self:Desk,
     request, # of Starlette
@@ -87,13 +88,15 @@ async def body(self:Desk,
         async for part in request.stream():
             kept.extend(part)
             if len(kept) > most: raise too_large
+    from starlette.requests import ClientDisconnect
     try: await asyncio.wait_for(read(), self.limits.seconds)
-    except TimeoutError as e:
+    except ClientDisconnect as e: raise Refused(400, 'the body broke off; send it again') from e
+    except asyncio.TimeoutError as e:
         raise Refused(408, f'the body did not arrive within {self.limits.seconds:g} seconds; send it again') from e
     if not kept: raise Refused(400, 'the body is empty; send the bytes of an image')
     return bytes(kept)
 
-# %% ../../nbs/inference/13_service.ipynb #56bbf2cc
+# %% ../../nbs/inference/13_service.ipynb #a0666da0
 @patch
 def look(self:Desk,
     files:list, # of bytes
@@ -105,12 +108,13 @@ def look(self:Desk,
         try:
             open_picture(io.BytesIO(data), max_pixels=most)
             result = self.predictor(data, workers=1, **how)
+        except MachineError: raise                                # no other image would fare better
         except FerError as e: result = Result('', 'unreadable', str(e))
         out.append(as_json(result) | dict(picture=f'image {i}'))
         self.images.labels(result.status).inc()
     return out
 
-# %% ../../nbs/inference/13_service.ipynb #a2ccee99
+# %% ../../nbs/inference/13_service.ipynb #c98a4c1f
 @patch
 async def answer(self:Desk,
     request, # of Starlette
@@ -125,9 +129,10 @@ async def answer(self:Desk,
         said = await asyncio.get_running_loop().run_in_executor(self.pool, lambda: self.look(data, **how))
         self.seconds.observe(time.perf_counter() - start)
         return said
+    except MachineError as e: raise Refused(503, str(e), Retry_After='60') from e
     finally: self.taken -= 1
 
-# %% ../../nbs/inference/13_service.ipynb #a839b5a9
+# %% ../../nbs/inference/13_service.ipynb #d49c1047
 @patch
 async def form(self:Desk,
     request, # of Starlette, with a multipart body
@@ -149,7 +154,7 @@ async def form(self:Desk,
     if len(files) > self.limits.images: raise Refused(413, f'more than {self.limits.images} images; send fewer at once')
     return [await f.read() for f in files]
 
-# %% ../../nbs/inference/13_service.ipynb #aa6f3d38
+# %% ../../nbs/inference/13_service.ipynb #3fd6d7d8
 Which, Crop = Literal['all', 'largest'], Literal['auto', 'always', 'never']
 
 def _check_token(request, token):
@@ -158,7 +163,7 @@ def _check_token(request, token):
     if token and not hmac.compare_digest(shown.encode(), f'Bearer {token}'.encode()):
         raise Refused(401, 'this service wants a token; send it as Authorization: Bearer …', WWW_Authenticate='Bearer')
 
-# %% ../../nbs/inference/13_service.ipynb #f5d061eb
+# %% ../../nbs/inference/13_service.ipynb #f4025439
 # long: the routes of one application, each with its description
 def create_service(
     predictor:Predictor=None, # None for the packaged model
@@ -222,7 +227,7 @@ def create_service(
 
     return app
 
-# %% ../../nbs/inference/13_service.ipynb #34b1c749
+# %% ../../nbs/inference/13_service.ipynb #ea2fdcb4
 def serve(
     app, # from `create_service`
     host:str='127.0.0.1', # '0.0.0.0' to be reached from other machines
