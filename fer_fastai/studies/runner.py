@@ -76,12 +76,18 @@ def write(self:Lab,
 @patch
 def measured(self:Lab,
     trial:Trial,
-    faces:FaceSet, # that it was measured on
+    faces:FaceSet, # that it was measured on: the Lab's, with any split
     **said # what was found
 ):
     "`write`, with the data, versions and hardware of this process."
-    data = dict(source=self.source, fingerprint=faces.fingerprint)
-    self.write(trial, said | dict(data=data) | surroundings())
+    self.write(trial, said | dict(data=self.about(faces)) | surroundings())
+
+@patch
+def about(self:Lab,
+    faces:FaceSet, # with any split
+)->dict: # source, the fingerprint of the faces as they were read, and that of their split
+    "What a record says of its data: records of different splits of the same faces belong together."
+    return dict(source=self.source, fingerprint=self.plain.fingerprint, split=faces.fingerprint)
 
 # %% ../../nbs/studies/00_runner.ipynb #a7c978a8
 @patch

@@ -103,7 +103,7 @@ def train_trial(
     said = recorded(run)
     used = said['recipe']
     budget = dict(epochs=used['epochs'], steps=used.get('steps', 0), minutes=lab.minutes or trial.minutes)
-    return dict(budget=budget) | said
+    return dict(budget=budget) | said | dict(data=said['data'] | lab.about(faces))
 
 # %% ../../nbs/studies/01_trials.ipynb #5b90c698
 def parts_of(
