@@ -10,7 +10,6 @@ __all__ = ['RUN', 'SOURCE', 'Parser', 'say', 'command', 'call', 'within', 'class
 import argparse, contextlib, functools, io, os, sys, traceback, warnings
 from pathlib import Path
 from ..core import EMOTIONS, FerError, printable, safe_output
-from ..data.drawn import is_demo
 
 # %% ../../nbs/cli/00_common.ipynb #c914544e
 class Parser(argparse.ArgumentParser):
@@ -146,13 +145,14 @@ def add_labels(
     add('--labels', choices=('fer2013', 'ferplus'), default='fer2013',
         help='the labels of SOURCE (default), or '
              "the majority of FER+'s votes: eight classes, faces without one left out")
-    add('--votes', metavar='FILE', 
+    add('--votes', metavar='FILE',
         help='fer2013new.csv of FER+ (default: the one beside SOURCE, where votes are wanted)')
 
 def votes_file(
     args, # with `source` and `votes`
 )->str: # None where there is none
     "The votes that the arguments name, or those that lie beside the source."
+    from fer_fastai.data.drawn import is_demo
     beside = Path(args.source).parent/'fer2013new.csv'
     return args.votes or (str(beside) if beside.exists() and not is_demo(args.source) else None)
 

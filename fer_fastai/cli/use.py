@@ -53,8 +53,7 @@ def fer_predict(parser):
 # %% ../../nbs/cli/03_use.ipynb #1f2f8e36
 def _json(results):
     "Results without crops; ASCII, so that no output's encoding changes a name."
-    faces = lambda r: [{k: v for k, v in vars(f).items() if k != 'crop'} for f in r.faces]
-    return json.dumps([vars(r) | dict(faces=faces(r)) for r in results], indent=1)
+    return json.dumps([r.as_dict() for r in results], indent=1)
 
 def _table(results, vocab):
     "Print rows of faces, then the pictures without any. (pandas would take longer to import than a photo takes.)"

@@ -14,7 +14,7 @@ from numbers import Integral
 import numpy as np
 from fastcore.basics import patch
 from ..core import FerError
-from ..images import as_picture
+from ..images import MAX_PIXELS, as_picture
 from ..data.detection import Face, FaceDetector, MachineError
 from ..data.cropping import check_choices, crop_face, cut_faces
 from ..data.views import check_tta
@@ -115,9 +115,10 @@ def faces(self:Predictor,
     which:str='all', # faces, or the 'largest'
     crop:str='auto', # find faces: 'always', 'never', or 'auto' for all pictures but small square ones
     boxes=None, # faces that are known already: (x, y, width, height) each, in the picture's pixels
+    max_pixels:int=MAX_PIXELS, # pictures that claim more are refused before they are read
 )->list: # of (`Face` in the picture's own pixels, or None; crop)
     "The faces of a picture, uint8 crops as the model was trained on; `FerError` where it can't be read."
-    a, scale = as_picture(picture)
+    a, scale = as_picture(picture, max_pixels=max_pixels)
     size = self.spec['crop']
     if boxes is None: found = cut_faces(a, self.detector, which, crop, size)
     else: found = [(f, crop_face(a, f, size)) for f in _boxes(boxes, a, scale)]
@@ -188,6 +189,7 @@ def stream(self:Predictor,
     workers:int=None, # threads that read and search pictures; None for one per core, eight at most
     which:str='all', # faces, or the 'largest'
     crop:str='auto', # find faces: 'always', 'never', or 'auto' for all pictures but small square ones
+    max_pixels:int=MAX_PIXELS, # pictures that claim more are unreadable
 ): # yields a `Result` for each, in their order
     "Predict picture after picture in constant memory. A bad picture gets its status and never ends the stream."
     if workers is None: workers = min(8, os.cpu_count() or 1)
@@ -196,14 +198,15 @@ def stream(self:Predictor,
     if not _is_many(pictures): raise FerError('a stream takes several pictures; put one into a list')
     if crop == 'always' and boxes is None: getattr(self.detector, 'prepare', bool)()
     pairs = ((p, None) for p in pictures) if boxes is None else _paired(pictures, boxes)
-    return self._stream(enumerate(pairs), batch_size, workers, crops, dict(which=which, crop=crop))
+    choices = dict(which=which, crop=crop, max_pixels=max_pixels)
+    return self._stream(enumerate(pairs), batch_size, workers, crops, choices)
 
 # %% ../../nbs/inference/02_predictor.ipynb #8e239a05
 @patch
 def __call__(self:Predictor,
     pictures, # a path, bytes, PIL picture, array or tensor; or several of them, also of different kinds
     boxes=None, # of the one picture (x, y, width, height) each; for several, such a list or None for each
-    **kwargs, # crops, which, crop, batch_size, workers, as for `Predictor.stream`
+    **kwargs, # crops, which, crop, batch_size, workers, max_pixels, as for `Predictor.stream`
 )->Result: # `Results` for several
     "The emotions in one picture, or in each of several."
     if _is_many(pictures): return Results(self.stream(pictures, boxes, **kwargs))

@@ -53,6 +53,11 @@ class Result:
         head = dict(picture=self.picture, status=self.status, why=self.why)
         return [head | _face_row(i, f) for i, f in enumerate(self.faces)] or [head]
 
+    def as_dict(self):
+        "What JSON can hold: all but the crops."
+        plain = lambda f: {k: v for k, v in vars(f).items() if k != 'crop'}
+        return vars(self) | dict(faces=[plain(f) for f in self.faces])
+
 # %% ../../nbs/inference/01_results.ipynb #47d8e3d1
 class Results(list):
     "A `Result` for each picture, in their order."

@@ -6,17 +6,15 @@
 __all__ = ['EDGES', 'light', 'covered', 'conditions']
 
 # %% ../../nbs/studies/07_conditions.ipynb #fca0d19a
-import numpy as np
-from ..models.forward import face_input, predict
+import numpy as np, pandas as pd
 from ..evaluation.statistics import wilson
 from ..evaluation.calibration import calibration_error
-from ..models.spec import temperature_of, tempered
-from .trials import cached
 from .runner import study
+from .trials import cached
 from .baselines import LEFT_EYE, RIGHT_EYE, head_pose, landmarks
+from .trainings import seed_key
+from .analyses import answers_of, each_model
 from .inspection import LIPS
-from .analyses import each_model
-from .trainings import model_of, seed_key
 
 # %% ../../nbs/studies/07_conditions.ipynb #577687f9
 def light(
@@ -50,8 +48,8 @@ EDGES = dict(yaw=(0, 5, 10, 15, 20, 30, 90), pitch=(0, 5, 10, 15, 20, 90), roll=
 
 def _expected(right, labels, chosen):
     "The accuracy that the classes of the chosen faces let expect, from the recall of each class over all faces."
-    recall = np.array([right[labels == c].mean() if (labels == c).any() else 0 for c in range(labels.max() + 1)])
-    return float(recall[labels[chosen]].mean())
+    recall = pd.Series(right).groupby(labels).transform('mean')
+    return float(recall[chosen].mean())
 
 def _row(p, labels, chosen, **about):
     "What a group of faces is like; `chosen` is bool [n]."
@@ -62,25 +60,24 @@ def _row(p, labels, chosen, **about):
         confidence=float(p.max(1)[chosen].mean()), calibration_error=calibration_error(p[chosen], labels[chosen]))
 
 # %% ../../nbs/studies/07_conditions.ipynb #df41fd26
-def _by_pose(p, labels, points, sure):
+def _by_edges(p, labels, name, values, edges):
+    "A row for each range of a condition that has faces; NaN is in none."
+    for k, (low, high) in enumerate(zip(edges, edges[1:]), 2):
+        here = (values >= low) & ((values < high) | (k == len(edges)) & (values == high))
+        if here.any(): yield _row(p, labels, here, condition=name, low=float(low), high=float(high))
+
+# %% ../../nbs/studies/07_conditions.ipynb #f3c2301e
+def _by_pose(p, labels, points, mesh):
     "Rows by how the head is turned; one for faces on which the mesh finds no face."
-    found = sure > .5
-    pose = np.where(found[:, None], abs(head_pose(points)), np.nan)
-    pose[:, 1] = np.where(found, abs(head_pose(points)[:, 1] - np.nanmedian(head_pose(points)[found, 1])), np.nan)
-    for k, (name, edges) in enumerate(EDGES.items()):
-        for low, high in zip(edges, edges[1:]):
-            here = (pose[:, k] >= low) & (pose[:, k] < high)
-            if here.any(): yield _row(p, labels, here, condition=name, low=low, high=high)
-    if not found.all(): yield _row(p, labels, ~found, condition='no mesh')
+    pose = np.where(mesh[:, None], head_pose(points), np.nan)
+    pose[:, 1] -= np.nanmedian(pose[:, 1])
+    for values, (name, edges) in zip(abs(pose).T, EDGES.items()): yield from _by_edges(p, labels, name, values, edges)
+    if not mesh.all(): yield _row(p, labels, ~mesh, condition='no mesh')
 
 def _by_light(p, labels, pixels):
     "Rows for fifths of the faces by each measure of light."
-    for name, v in light(pixels).items():
-        edges = np.quantile(v, np.linspace(0, 1, 6))
-        for i in range(5):
-            here = (v >= edges[i]) & (v < edges[i + 1] if i < 4 else v <= edges[5])
-            if here.any():
-                yield _row(p, labels, here, condition=name, low=float(edges[i]), high=float(edges[i + 1]))
+    for name, values in light(pixels).items():
+        yield from _by_edges(p, labels, name, values, np.quantile(values, np.linspace(0, 1, 6)))
 
 # %% ../../nbs/studies/07_conditions.ipynb #6ad22fc4
 def _meshes(lab, pixels):
@@ -97,20 +94,20 @@ def _recalls(p, labels, chosen, vocab):
 # %% ../../nbs/studies/07_conditions.ipynb #4abe8e85
 def _conditions(lab, trial):
     "PublicTest, sorted and covered, as the model sees it by itself."
-    model, spec, faces = model_of(lab, seed_key(trial))
-    part, prep, tta = faces.usage('PublicTest'), face_input(spec), spec['tta']
-    heat = temperature_of(spec, tta)
-    look = lambda px: tempered(predict(model, prep, px, tta, progress=lab.progress), heat)
+    net, ask = answers_of(lab, seed_key(trial))
+    part = lab.plain.usage('PublicTest')
     points, sure = _meshes(lab, part.pixels)
-    p, labels, mesh = look(part.pixels), part.labels, sure > .5
-    all_of = _row(p, labels, mesh, condition='with mesh') | dict(recall=_recalls(p, labels, mesh, part.vocab))
-    rows = [all_of, *_by_pose(p, labels, points, sure),
-            *_by_light(p, labels, part.pixels)]
+    labels, mesh = part.labels, sure > .5
+
+    def under(condition, p):
+        recall = _recalls(p, labels, mesh, part.vocab)
+        return _row(p, labels, mesh, condition=condition) | dict(recall=recall)
+
+    p = ask(part.pixels)
+    rows = [under('with mesh', p), *_by_pose(p, labels, points, mesh), *_by_light(p, labels, part.pixels)]
     for name in ('mouth', 'eyes', 'forehead'):
-        hidden = look(covered(part.pixels, points, name))
-        recall = _recalls(hidden, labels, mesh, part.vocab)
-        rows.append(_row(hidden, labels, mesh, condition=f'{name} covered') | dict(recall=recall))
-    lab.measured(trial, lab.plain, tta=tta, rows=rows)
+        rows.append(under(f'{name} covered', ask(covered(part.pixels, points, name))))
+    lab.measured(trial, lab.plain, tta=net.spec['tta'], rows=rows)
 
 # %% ../../nbs/studies/07_conditions.ipynb #64281a1b
 @study

@@ -18,7 +18,7 @@ from .runner import Trial, study
 from .trials import parts_of
 from .baselines import LEFT_EYE, RIGHT_EYE, landmarks
 from .label_noise import folds, label_issues
-from .trainings import FOLDS, TRAINED, model_of, seed_key
+from .trainings import FOLDS, TRAINED
 
 # %% ../../nbs/studies/06_inspection.ipynb #dc73fcfb
 def _held_out(lab, keys):
@@ -86,7 +86,7 @@ def _agreement(lab, trial):
     part = part[np.flatnonzero(known)]
     t, right = _seven(part), {}
     for key in trial.needs:
-        model, spec, _ = model_of(lab, key)
+        model, spec = load_model(lab.folder(key))
         guess = predict(model, face_input(spec), part.pixels, progress=lab.progress).argmax(1)
         right[key.partition('/')[2]] = guess == part.labels
     lab.measured(
@@ -116,16 +116,16 @@ def _inside(points, size):
     return np.stack([fill(p) for p in points]).astype(bool)
 
 def _views(prep, pixels):
-    "The network's inputs, in batches."
-    for i in range(0, len(pixels), 64): yield prep(torch.from_numpy(np.asarray(pixels[i:i + 64]))[:, None])
+    "The network's inputs in batches, each with where it begins."
+    for i in range(0, len(pixels), 64): yield i, prep(torch.from_numpy(np.asarray(pixels[i:i + 64]))[:, None])
 
 # %% ../../nbs/studies/06_inspection.ipynb #08d4930a
 LOOKS = dict(grad_cam=grad_cam, occlusion=occlusion)
 
-def _heat(look, model, prep, pixels, answers):
-    "A map for the predicted class of each face, float [n,size,size]; `answers` says whose predictions."
-    each = lambda x: look(model, x, target=answers(x).argmax(1))
-    with torch.no_grad(): return np.concatenate([each(x) for x in _views(prep, pixels)])
+def _heat(look, model, prep, pixels, guess):
+    "A map of each face for a class, float [n,size,size]."
+    each = lambda i, x: look(model, x, target=torch.from_numpy(guess[i:i + len(x)]))
+    return np.concatenate([each(i, x) for i, x in _views(prep, pixels)])
 
 # %% ../../nbs/studies/06_inspection.ipynb #c2e827b0
 def _found(faces, progress, n=700):
@@ -159,13 +159,13 @@ def _alike(a, b):
 # %% ../../nbs/studies/06_inspection.ipynb #071a9cf6
 def _maps(look, model, other, prep, faces, guess, inside):
     "One kind of map: on the face or not, its mean by class, and how alike it is without what was learned."
-    heat_of = lambda net: _heat(look, net, prep, faces.pixels, model)
+    heat_of = lambda net: _heat(look, net, prep, faces.pixels, guess)
     heat = heat_of(model)
     nets = dict(another_seed=other, head_randomised=randomised(model, 'head'), all_randomised=randomised(model))
     return _on_face(heat, inside) | dict(
         maps=_mean_maps(heat, guess, len(faces.vocab)), alike={k: _alike(heat, heat_of(m)) for k, m in nets.items()})
 
-def _outlines(model, prep, points, side):
+def _outlines(prep, points, side):
     "The points of each face in the network's view, and the mean outline of its parts, from 0 to 1."
     cut = (1 - prep.part) / 2 * side
     seen = (points - cut) * prep.size / (side - 2 * cut)
@@ -191,11 +191,11 @@ def _features(model, prep, faces, n=1000):
 # %% ../../nbs/studies/06_inspection.ipynb #39a65f67
 def _looking(lab, trial):
     "Where the first seed of quick looks; the second one is `other`."
-    (model, spec, _), (other, _, _) = (model_of(lab, key) for key in trial.needs)
+    (model, spec), (other, _) = (load_model(lab.folder(key)) for key in trial.needs)
     prep, faces = face_input(spec), lab.plain.usage('PublicTest')
     probs = predict(model, prep, faces.pixels, progress=lab.progress)
     order, points = _found(faces, lab.progress)
-    seen, outline = _outlines(model, prep, points, faces.pixels.shape[1])
+    seen, outline = _outlines(prep, points, faces.pixels.shape[1])
     inside, guess, some = _inside(seen, prep.size), probs.argmax(1)[order], faces[order]
     maps = {name: _maps(look, model, other, prep, some, guess, inside) for name, look in LOOKS.items()}
     lab.measured(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TRAINED', 'PAPER', 'START', 'CNN', 'PLAIN', 'FOLDS', 'SHORT', 'IMBALANCE', 'EVEN', 'BACKBONES', 'FEATURES', 'seeds',
-           'seed_key', 'model_of', 'paper', 'classified', 'gradients', 'fold_faces', 'thirds', 'imbalance', 'costs',
+           'seed_key', 'split_of', 'paper', 'classified', 'gradients', 'fold_faces', 'thirds', 'imbalance', 'costs',
            'even', 'backbones', 'comparators']
 
 # %% ../../nbs/studies/04_trainings.ipynb #8ebfe88e
@@ -38,13 +38,13 @@ def seed_key(trial):
     "The key of the model with a trial's name and seed."
     return f'seeds/{trial.name}_{trial.seed}'
 
-def model_of(
+def split_of(
     lab, # the Lab
     key:str, # of a training that is done
-)->tuple: # the model, its metadata, and the faces with the split that it was trained with
-    "A finished model, and the faces that it has not learned from as validation."
+): # a FaceSet
+    "The faces with the split of a training: those that it has not learned from validate."
     r = lab.result(key)['recipe']
-    return *load_model(lab.folder(key)), with_validation(lab.plain, r['valid_pct'], r['seed'])
+    return with_validation(lab.plain, r['valid_pct'], r['seed'])
 
 # %% ../../nbs/studies/04_trainings.ipynb #5d94cee4
 PAPER = RECIPES['paper'].but(
@@ -104,7 +104,7 @@ def gradients(lab, trial):
 def _embedded(key):
     "A function that makes the features of a finished model, once."
     def features(lab, trial):
-        model, spec, _ = model_of(lab, key)
+        model, spec = load_model(lab.folder(key))
         make = lambda: embeddings(model, face_input(spec), lab.faces.pixels, progress=lab.progress)
         return cached(lab, f"embeddings_{key.replace('/', '_')}", make)
     return features
@@ -232,7 +232,7 @@ FEATURES = dict(hog=gradients, landmarks=_geometry, imagenet=_imagenet_features)
 def _on_quick(s):
     "The classifier on the features of a seed of quick, with the split of that seed."
     key = f'seeds/quick_{s}'
-    own_split = lambda lab, trial: model_of(lab, key)[2]
+    own_split = lambda lab, trial: split_of(lab, key)
     return Trial('comparators', 'quick', s, classified(_embedded(key), 'svm', faces=own_split), (key,))
 
 # %% ../../nbs/studies/04_trainings.ipynb #b911db96

@@ -35,7 +35,7 @@ class _Training:
     run: Run
     spec: dict                                       # the model's metadata
     learn: Learner
-    cbs: list                                        # callbacks for several processes
+    cbs: list                                        # callbacks for several processes, and teachers
     history: list = field(default_factory=list)      # a dict for each epoch
 
 # %% ../../nbs/training/08_train.ipynb #8830f052
@@ -71,10 +71,12 @@ def _learner(recipe, faces, batch_size):
 def _prepare(recipe, faces, run):
     "Everything that a fit needs; `FerError` where something of it can't be."
     if recipe.votes: vote_shares(faces)                           # complains where there are none
-    if recipe.teachers: load_teachers(recipe, faces)              # likewise
     if isinstance(recipe.pretrained, str): check_start(recipe)
     spec = metadata_for(recipe, faces, run.path('model'))
     cbs, batch_size = _distributed(recipe)
+    if recipe.teachers:
+        prep = FaceInput(recipe.size, recipe.resize, *recipe.stats)
+        cbs.append(Teachers(load_teachers(recipe, faces), prep, recipe.distil))
     return _Training(recipe, faces, run, spec, _learner(recipe, faces, batch_size), cbs)
 
 # %% ../../nbs/training/08_train.ipynb #cb029a60
@@ -96,7 +98,6 @@ def _callbacks(t, ema):
     if r.mixup: cbs.append(MixUp(r.mixup))
     if ema: cbs.append(ema)
     if r.votes: cbs.append(VoteLabels(t.faces, r.votes))
-    if r.teachers: cbs.append(Teachers(load_teachers(r, t.faces), FaceInput(r.size, r.resize, *r.stats), r.distil))
     return cbs
 
 # %% ../../nbs/training/08_train.ipynb #a88b593b
