@@ -132,6 +132,14 @@ def undo(self:FaceInput,
     mean, std = (x.new_tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
     return (x * std + mean).clamp(0, 1)
 
+@patch
+def normalised(self:FaceInput,
+    grey:Tensor, # [n,1,h,w], from 0 to 1
+)->Tensor: # [n,c,h,w]
+    "What `undo` undoes: each channel with its own mean and deviation."
+    mean, std = (grey.new_tensor(v).view(-1, 1, 1) for v in (self.mean, self.std))
+    return (grey - mean) / std
+
 # %% ../../nbs/data/12_augment.ipynb #9a3e2aec
 def _lit(y, brightness, contrast):
     "Brightness, then contrast about the mean, clipped after each, as torchvision's ColorJitter; [n,1,h,w], 0 to 255."

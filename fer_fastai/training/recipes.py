@@ -54,6 +54,7 @@ class Recipe:
     lighting: float = .2          # brightness and contrast changed by up to this share
     votes: float = 0.             # share of the labels drawn from FER+ votes, anew each epoch: extra label data
     erase: float = 0.             # probability of an erased rectangle
+    degrade: float = 0.           # probability that light, resolution, blur, grain and JPEG spoil a face
     mixup: float = 0.             # alpha of fastai's MixUp (Zhang et al. 2018, arXiv:1710.09412); 0 for none
     teachers: str = ''            # a model, or a folder of models, whose answers to the same views are learned, too
     distil: float = .9            # with `teachers`: their share of the loss
@@ -76,8 +77,8 @@ RANGES = dict(
     batch_size='[2, inf)',
     lr='[0, inf)', momentum='[0, 1)', weight_decay='[0, inf)', pct_start='(0, 1)', div='(0, inf)', div_final='(0, inf)',
     label_smoothing='[0, 1)', balance='[0, 2]', rotate='[0, 360]', scale='[0, 1)', shift='[0, 1]', lighting='[0, 1]',
-    votes='[0, 1]', erase='[0, 1]', mixup='[0, inf)', distil='[0, 1]', ema='[0, 1)', valid_pct='(0, 1)',
-    seed='[0, 4294967295]')
+    votes='[0, 1]', erase='[0, 1]', degrade='[0, 1]', mixup='[0, inf)', distil='[0, 1]', ema='[0, 1)',
+    valid_pct='(0, 1)', seed='[0, 4294967295]')
 
 # %% ../../nbs/training/00_recipes.ipynb #1b0ffe25
 def _within(value, interval):
@@ -195,8 +196,9 @@ _FROM_QUICK = (
         why="quick on FER+'s labels (--labels ferplus): each drawn from the votes of its face, as its authors "
         'found best (Barsoum et al. 2016, arXiv:1608.01041)'),
     QUICK.but(
-        name='distilled', teachers='results/experiments/seeds', label_smoothing=0., choose='last',
-        why='the network of quick, taught by the recorded seeds of quick and transfer_lite (Hinton et al. 2015, '
+        name='distilled', pretrained='results/experiments/seeds/quick_0.safetensors', epochs=40, lr=.1,
+        teachers='results/experiments/seeds', degrade=.3, label_smoothing=0., choose='last',
+        why='quick, taught further by the recorded seeds of quick and transfer_lite (Hinton et al. 2015, '
         'arXiv:1503.02531); the last epoch, because 5 % of the faces are too few to choose one by'),
     QUICK.but(
         name='finetune', pretrained='fer2013', epochs=10, lr=.005, batch_size=32, ema=0., balance=.5, valid_pct=.2,

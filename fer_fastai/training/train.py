@@ -20,7 +20,7 @@ from ..data.faceset import FaceSet
 from ..data.augment import FaceInput
 from ..data.votes import vote_shares
 from .recipes import RECIPES, Recipe, recipe_from
-from .callbacks import EMA, EpochSeed, OneCycle, Teachers, VoteLabels
+from .callbacks import Degrade, EMA, EpochSeed, OneCycle, Teachers, VoteLabels
 from .checkpoints import RunKeeper, load_checkpoint
 from .resume import begin_run, take_up
 from .setup import alone, build_for, check_start, dls_for, find_lr, load_teachers, metadata_for
@@ -35,7 +35,7 @@ class _Training:
     run: Run
     spec: dict                                       # the model's metadata
     learn: Learner
-    cbs: list                                        # callbacks for several processes, and teachers
+    cbs: list                                        # that no fit changes: several processes, teachers …
     history: list = field(default_factory=list)      # a dict for each epoch
 
 # %% ../../nbs/training/08_train.ipynb #8830f052
@@ -74,8 +74,9 @@ def _prepare(recipe, faces, run):
     if isinstance(recipe.pretrained, str): check_start(recipe)
     spec = metadata_for(recipe, faces, run.path('model'))
     cbs, batch_size = _distributed(recipe)
+    prep = FaceInput(recipe.size, recipe.resize, *recipe.stats)
+    if recipe.degrade: cbs.append(Degrade(prep, recipe.degrade))
     if recipe.teachers:
-        prep = FaceInput(recipe.size, recipe.resize, *recipe.stats)
         cbs.append(Teachers(load_teachers(recipe, faces), prep, recipe.distil))
     return _Training(recipe, faces, run, spec, _learner(recipe, faces, batch_size), cbs)
 
