@@ -15,7 +15,8 @@ import numpy as np
 from fastcore.basics import patch
 from ..core import FerError
 from ..images import MAX_PIXELS, as_picture
-from ..data.detection import Face, FaceDetector, MachineError
+from ..data.detection import Face, FaceDetector
+from ..data.networks import MachineError
 from ..data.cropping import check_choices, crop_face, cut_faces
 from ..data.views import check_tta
 from ..models.spec import check_crops, check_probabilities, temperature_of

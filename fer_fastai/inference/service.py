@@ -14,7 +14,7 @@ import numpy as np
 from fastcore.basics import patch
 from .. import __version__
 from ..core import FerError
-from ..data.detection import MachineError
+from ..data.networks import MachineError
 from .answers import MEGABYTES, MEGAPIXELS
 from .predictor import Predictor
 

@@ -18,7 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from ..core import FerError, progress as bar
 from ..files import atomic, cache_dir, sha256_of
-from ..data.detection import WHEEL, file_from_wheel, silent
+from ..data.detection import silent
+from ..data.networks import WHEEL, files_from_wheel
 
 # %% ../../nbs/studies/02_baselines.ipynb #c6690891
 def hog(
@@ -39,7 +40,7 @@ def mesh_file():
     "The face mesh's file, fetched on first use; `FerError` where that fails."
     path = cache_dir('models')/f'face_landmark_{MESH_SHA[:8]}.tflite'
     if path.exists() and sha256_of(path) == MESH_SHA: return path
-    try: data = file_from_wheel(WHEEL, MESH_MEMBER)
+    try: data, = files_from_wheel(WHEEL, [MESH_MEMBER])
     except (OSError, KeyError) as e:
         raise FerError(f"the face mesh can't be fetched ({WHEEL}: {e}); put face_landmark.tflite of that wheel "
                        f"at {path}") from e
