@@ -7,7 +7,7 @@ COPY . /src
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r /src/docker/requirements.txt \
     && /venv/bin/pip install --no-cache-dir --no-deps /src
 ENV FER_FASTAI_HOME=/models
-RUN /venv/bin/python -c "from fer_fastai.data.detection import FaceDetector; FaceDetector().prepare()"
+RUN /venv/bin/fer_setup
 
 FROM python:3.12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends libgl1 libegl1 libgles2 libglib2.0-0 \

@@ -24,11 +24,12 @@ def _model(parser, tta=None):
     add('--uncertain', type=float, metavar='P', default=.5,
         help='mark faces whose most likely emotion has less than this probability (default: 0.5)')
 
-def _predictor(args, run):
-    "The model that the arguments name."
+def _predictor(args, run, windows=True):
+    "The model that the arguments name, and a detector."
+    from fer_fastai.data.detection import FaceDetector
     from fer_fastai.inference.predictor import Predictor
     if not 0 <= args.uncertain <= 1: raise FerError(f'--uncertain {args.uncertain}: give a probability from 0 to 1')
-    return Predictor(run, args.tta, args.uncertain)
+    return Predictor(run, args.tta, args.uncertain, FaceDetector(windows=windows))
 
 # %% ../../nbs/cli/03_use.ipynb #25320e73
 @command
@@ -174,7 +175,7 @@ def _video(args):
     if len({Path(p).resolve() for p in (*paths, args.source)}) <= len(paths):
         raise FerError('each file needs a name of its own, other than that of the video')
     how = dict(window=args.window, every=args.every, which=args.which)
-    predictor, progress = _predictor(args, args.model), sys.stdout.isatty()
+    predictor, progress = _predictor(args, args.model, windows=False), sys.stdout.isatty()
     said = watch(args.source, predictor, args.out, args.csv, args.png, args.seconds, progress, **how)
     _say_video(said, args.window, paths)
     if said['claimed'] and said['frames'] < .98 * said['claimed'] and not args.seconds:

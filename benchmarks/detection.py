@@ -1,0 +1,157 @@
+"""Which faces are found: near and far networks alone, the rule before there were two, and the automatic choice.
+
+    pip install scikit-image
+    python benchmarks/detection.py data/fer2013.csv                  # a few minutes on two cores; writes results/detection.json
+
+Two portraits with a free licence (scikit-image's astronaut, Matplotlib's Grace Hopper), mirrored and of several sizes, and FER2013's Training
+faces are put on photographs without people: groups of thirty, one far face; FER2013's alone as faces with a turned head. They are cut close,
+which is harder than a photo where hair and shoulders are seen; those on which the short-range network finds nobody when they fill the picture
+are left out of groups and far faces. Photos, textures, animals and drawings without a face, which come with scikit-image and scikit-learn,
+count false boxes.
+"""
+import argparse, itertools, time
+from pathlib import Path
+import numpy as np
+import skimage.data, sklearn.datasets
+from matplotlib.cbook import get_sample_data
+from PIL import Image
+from fer_fastai.core import progress as bar
+from fer_fastai.data.detection import FaceDetector
+from fer_fastai.data.readers import read_faces
+from fer_fastai.evaluation.records import surroundings
+from fer_fastai.evaluation.statistics import wilson
+from fer_fastai.files import write_json
+from fer_fastai.studies.baselines import head_pose, landmarks
+
+BOX = .85                                                         # of a crop's side: the box of FER2013's faces
+FACELESS = ('brick cell chelsea chessboard_GRAY chessboard_RGB clock_motion coffee coins color grass gravel horse '
+            'hubble_deep_field ihc logo microaneurysms moon motorcycle_left page phantom retina rocket text').split()
+SIDES = 24, 32, 40, 48, 64, 96, 128, 192                          # of a far face's box, pixels
+
+def _picture(image): return np.asarray(image.convert('RGB'))
+
+def faceless():
+    "Pictures without a face: name -> uint8 [h,w,3]."
+    folder = Path(skimage.data.__file__).parent
+    files = [next(folder.glob(f'{name}.*')) for name in FACELESS]
+    shown = {f.stem: _picture(Image.open(f)) for f in files}
+    names = sklearn.datasets.load_sample_images()
+    return shown | {Path(n).stem: im for n, im in zip(names.filenames, names.images)}
+
+def portraits():
+    "Portraits: (Pillow image, the left, top and side of the face's box)."
+    hopper, woman = Image.open(get_sample_data('grace_hopper.jpg')), Image.fromarray(skimage.data.astronaut())
+    pair = (hopper.convert('RGB'), (171, 146, 194)), (woman, (177, 82, 95))
+    mirrored = [(im.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (im.width - x - s, y, s)) for im, (x, y, s) in pair]
+    return [*pair, *mirrored]
+
+def in_scene(background, size, people, places):
+    "Portraits in a picture: (portrait, width of its face) each at a place; uint8 [h,w,3] and the boxes as [n,4]."
+    scene, boxes = Image.fromarray(background).resize(size, Image.Resampling.BICUBIC), []
+    for ((im, (x, y, side)), width), (left, top) in zip(people, places):
+        s = width / side
+        scene.paste(im.resize((round(im.width * s), round(im.height * s)), Image.Resampling.LANCZOS), (int(left), int(top)))
+        boxes.append((left + x * s, top + y * s, width, width))
+    return _picture(scene), boxes
+
+def pasted(background, size, faces, side, places):
+    "Faces in a picture: uint8 [h,w,3], and the boxes as [n,4], left, top and side twice."
+    scene = Image.fromarray(background).resize(size, Image.Resampling.BICUBIC)
+    for face, (x, y) in zip(faces, places):
+        scene.paste(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC), (int(x), int(y)))
+    edge = side * (1 - BOX) / 2
+    return _picture(scene), [(x + edge, y + edge, side * BOX, side * BOX) for x, y in places]
+
+def judged(found, boxes):
+    "How many boxes are found, and how many of those found are none: the centre within .3 of a side, .5 to 1.8 times as wide."
+    left, hits = list(found), 0
+    for x, y, w, h in boxes:
+        near = [f for f in left if abs(f.x + f.width / 2 - x - w / 2) < .3 * w and abs(f.y + f.height / 2 - y - h / 2) < .3 * h
+                and .5 * w < f.width < 1.8 * w]
+        if near:
+            left.remove(near[0])
+            hits += 1
+    return hits, len(left)
+
+class Ways:
+    "The ways to look."
+    def __init__(self):
+        d = self.detector = FaceDetector()
+        self.of = dict(short=d.short.look, full=d._far, before=lambda p: d.short.look(p) or self.beyond(p), automatic=d)
+
+    def beyond(self, picture):
+        "The earlier second look: with the score of the first."
+        edge = max(picture.shape[:2]) // 4
+        found = self.detector.short.look(np.pad(picture, ((edge, edge), (edge, edge), (0, 0))))
+        return [f._replace(x=f.x - edge, y=f.y - edge) for f in found]
+
+    def row(self, scenes, **about):
+        "Found, missed and false for each way, over scenes: (picture, boxes)."
+        rows = []
+        scenes = list(scenes)
+        counts = {name: np.zeros(2, int) for name in self.of}
+        spent = dict.fromkeys(self.of, 0.)
+        for (picture, boxes), (name, look) in itertools.product(scenes, self.of.items()):
+            start = time.process_time()
+            found = look(picture)
+            spent[name] += time.process_time() - start
+            counts[name] += judged(found, boxes)
+        n = sum(len(b) for _, b in scenes)
+        for name, (hits, false) in counts.items():
+            shares = dict(found=hits / n, found_95=wilson(int(hits), n)) if n else {}
+            rows.append(about | dict(way=name, pictures=len(scenes), faces=n, false=int(false), **shares,
+                                     ms=1000 * spent[name] / len(scenes)))
+        return rows
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('source')
+    args = p.parse_args()
+    faces = read_faces(args.source, progress=False)
+    rng, ways, none = np.random.default_rng(0), Ways(), faceless()
+    grounds = [none[k] for k in ('coffee', 'china', 'gravel', 'rocket', 'brick')]
+    drawn = faces.usage('Training').pixels[rng.permutation(len(faces.usage('Training')))[:3000]]
+    large = [np.asarray(Image.fromarray(q).resize((200, 200), Image.Resampling.BICUBIC)) for q in drawn]
+    seen = [bool(ways.detector.short.look(np.repeat(q[..., None], 3, 2))) for q in bar(large, True)]
+    good = drawn[np.array(seen)]
+
+    def group(k):
+        grid = [(x, y) for y in range(5) for x in range(6)]
+        side = round(40 / BOX)
+        places = [(x * 200 + rng.integers(20, 130), y * 185 + rng.integers(20, 120)) for x, y in grid]
+        return pasted(grounds[k % 5], (1280, 960), good[rng.permutation(len(good))[:30]], side, places)
+
+    def far(k, box):
+        side = round(box / BOX)
+        place = rng.integers(0, 1920 - side), rng.integers(0, 1080 - side)
+        return pasted(grounds[k % 5], (1920, 1080), good[rng.integers(len(good))][None], side, [place])
+
+    people = portraits()
+    def party(k):
+        places = [(x * 205 + rng.integers(0, 30), y * 180 + rng.integers(0, 20)) for y in range(5) for x in range(6)]
+        who = [(people[rng.integers(4)], 40 * rng.uniform(.85, 1.2)) for _ in places]
+        return in_scene(grounds[k % 5], (1280, 960), who, places)
+
+    def someone(k, box):
+        im, s = people[k % 4][0], box / people[k % 4][1][2]
+        place = rng.integers(0, 1920 - round(im.width * s)), rng.integers(0, max(1, 1080 - round(im.height * s)))
+        return in_scene(grounds[k % 5], (1920, 1080), [(people[k % 4], box)], [place])
+
+    rows = ways.row((party(k) for k in range(20)), what='group of 30, 40 px', of='portraits')
+    rows += ways.row((group(k) for k in range(20)), what='group of 30, 40 px', of='FER2013')
+    for box in bar(SIDES, True):
+        rows += ways.row((someone(k, box) for k in range(60)), what='one far face', box=box, of='portraits')
+        rows += ways.row((far(k, box) for k in range(60)), what='one far face', box=box, of='FER2013')
+    points, sure = landmarks(drawn)
+    yaw = np.abs(head_pose(points)[:, 0])
+    for low, high in ((0, 15), (15, 30), (30, 45), (45, 90)):
+        which = np.flatnonzero((yaw >= low) & (yaw < high) & (sure > .5))[:200]
+        turned = (pasted(grounds[k % 5], (640, 480), drawn[i][None], 200, [(220, 140)]) for k, i in enumerate(which))
+        rows += ways.row(turned, what='turned head', yaw=[low, high])
+    for times in (1, 3):
+        enlarged = [_picture(Image.fromarray(q).resize((q.shape[1] * times, q.shape[0] * times))) for q in none.values()]
+        rows += ways.row(((q, []) for q in enlarged), what='no face', times=times)
+    said = dict(rows=rows, faceless=sorted(none), usable=float(np.mean(seen)))
+    write_json(Path(__file__).parents[1]/'results/detection.json', said | dict(fingerprint=faces.fingerprint) | surroundings())
+
+if __name__ == '__main__': main()
