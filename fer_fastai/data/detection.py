@@ -6,7 +6,7 @@
 __all__ = ['SMALL', 'CLOSE', 'WINDOW', 'AGAIN', 'IN_WINDOW', 'Face', 'silent', 'FaceDetector']
 
 # %% ../../nbs/data/06_detection.ipynb #019e564b
-import itertools, math, os, sys, threading, weakref
+import cmath, itertools, math, os, sys, threading, weakref
 from typing import NamedTuple
 import numpy as np
 from fastcore.basics import patch
@@ -14,13 +14,14 @@ from .networks import FULL, SHORT, MachineError, detector_files, forget
 
 # %% ../../nbs/data/06_detection.ipynb #ccaab3e4
 class Face(NamedTuple):
-    "A face in a picture, in pixels; `score` and `eyes` are None for a box from elsewhere."
+    "A face in a picture, in pixels; `score`, `eyes` and `pose` are None for a box from elsewhere."
     x: int
     y: int
     width: int
     height: int
-    score: float   # the detector's, 0 to 1
-    eyes: tuple    # each (x, y), the one further left first
+    score: float           # the detector's, 0 to 1
+    eyes: tuple            # each (x, y), the one further left first
+    pose: tuple = None     # yaw, pitch and roll of the head, degrees; 0 looks into the camera
 
 # %% ../../nbs/data/06_detection.ipynb #436f3eb9
 class _Silence:
@@ -106,11 +107,21 @@ def _free(networks):
     with silent():
         while networks: networks.pop().close()
 
+# %% ../../nbs/data/06_detection.ipynb #547b6ecc
+def _pose(points):
+    "Yaw, pitch and roll of a head, degrees, from the points eye, eye, nose, mouth, side, side."
+    left, right = sorted((complex(*p) for p in points[:2]), key=lambda eye: eye.real)
+    across = (right - left) or 1
+    nose, *sides = (complex(*points[i]) / across for i in (2, 4, 5))               # upright
+    away = (nose - sum(sides) / 2) / max(abs(sides[1] - sides[0]) / 2, 1e-6)
+    return tuple(round(v, 1) for v in (30.7 * away.real, 34.5 * away.imag - 4.4, math.degrees(cmath.phase(across))))
+
 # %% ../../nbs/data/06_detection.ipynb #5b6df66d
 def _face(found, height, width):
     "A detection in a picture of this size as a `Face`."
-    b, eyes = found.bounding_box, sorted((k.x * width, k.y * height) for k in found.keypoints[:2])
-    return Face(b.origin_x, b.origin_y, b.width, b.height, round(found.categories[0].score, 4), tuple(eyes))
+    b, points = found.bounding_box, [(k.x * width, k.y * height) for k in found.keypoints]
+    score = round(found.categories[0].score, 4)
+    return Face(b.origin_x, b.origin_y, b.width, b.height, score, tuple(sorted(points[:2])), _pose(points))
 
 # %% ../../nbs/data/06_detection.ipynb #7a99aed8
 _pools = weakref.WeakSet()

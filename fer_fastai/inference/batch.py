@@ -234,6 +234,6 @@ class BatchPredictor:
         rows = [{k: batch[k][i] for k in rest} | row for i, r in enumerate(results) for row in r.rows()]
         columns = [*COLUMNS, *self.predictor.vocab]
         t = pd.DataFrame(rows, columns=[*rest, *columns])
-        numbers = [k for k in columns if k not in ('picture', 'status', 'why', 'emotion')]
+        numbers = [k for k in columns if k not in ('picture', 'status', 'why', 'emotion', 'hard')]
         t[numbers] = t[numbers].astype(float)          # the same types in every batch, also where there is no face
         return {k: t[k].to_numpy() for k in t}

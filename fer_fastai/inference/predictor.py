@@ -22,7 +22,7 @@ from ..data.views import check_tta
 from ..models.spec import check_crops, check_probabilities, temperature_of
 from ..models.locate import model_file, shipped_name
 from .runtime import OnnxModel
-from .results import FaceEmotion, Result, Results
+from .results import FaceEmotion, Result, Results, hard_to_judge
 
 # %% ../../nbs/inference/02_predictor.ipynb #e0b0d890
 def _network(run):
@@ -152,9 +152,10 @@ def _look(self:Predictor, picture, boxes, **kwargs):
 def _face(self:Predictor, face, p, crop):
     "A face and its probabilities as they are reported."
     best = max(range(len(p)), key=p.__getitem__)
-    box, score = (tuple(face[:4]), face.score) if face else (None, None)
-    probs = {v: round(q, 4) for v, q in zip(self.vocab, p)}
-    return FaceEmotion(box, score, self.vocab[best], round(p[best], 4), p[best] < self.uncertain, probs, crop)
+    box, score, pose = (tuple(face[:4]), face.score, face.pose) if face else (None, None, None)
+    probs, hard = {v: round(q, 4) for v, q in zip(self.vocab, p)}, hard_to_judge(box, pose)
+    sure = round(p[best], 4)
+    return FaceEmotion(box, score, self.vocab[best], sure, p[best] < self.uncertain, probs, pose, hard, crop)
 
 # %% ../../nbs/inference/02_predictor.ipynb #f8776b13
 NO_FACE = 'no face was found; where the picture is a face already, say crop="never"'
