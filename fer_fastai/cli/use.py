@@ -143,9 +143,10 @@ def _export(args):
 # %% ../../nbs/cli/03_use.ipynb #2cb1607c
 @command
 def fer_video(parser):
-    "Follow the faces in a video or a webcam's picture, and show their emotions over time."
+    "Follow the faces in a video, a webcam's picture or a stream, and show their emotions over time."
     add = parser.add_argument
-    add('source', metavar='FILE', help='a video, or the number of a webcam (0), which Ctrl-C ends')
+    add('source', metavar='FILE',
+        help='a video; the number of a webcam (0), or an address (rtsp://…, http://…), which Ctrl-C ends')
     add('--model', metavar='RUN', help=f'{RUN} (default), or an ONNX file')
     add('--out', metavar='VIDEO',
         help='write the video with boxes and emotions to this file (MP4, MOV, MKV or AVI; without sound)')
@@ -164,8 +165,10 @@ def _say_video(said, window, paths):
     "One line for each face, and one for all."
     for k, f in sorted(said['faces'].items()): say(f"face {k}: seen for {f['seconds']:.1f} s, mostly {f['emotion']}")
     files = f"; {printable(', '.join(paths))}" if paths else ''
+    lost = f"; {said['dropped']} more came too fast" if said['dropped'] else ''
+    lost += f"; {said['breaks']} times broken and opened again" if said['breaks'] else ''
     say(f"{said['frames']} frames, {said['seconds']:.1f} s; {len(said['faces'])} faces, "
-        f"smoothed over {window:g} s{files}")
+        f"smoothed over {window:g} s{lost}{files}")
 
 def _video(args):
     "Watch, then print who was seen."
