@@ -152,6 +152,8 @@ def fer_video(parser):
         help='write the video with boxes and emotions to this file (MP4, MOV, MKV or AVI; without sound)')
     add('--csv', metavar='FILE', help='write a row for each face in each frame to this file')
     add('--png', metavar='FILE', type=drawing, help='draw the timeline of the emotions to this file')
+    add('--group', metavar='CSV',
+        help='write how many faces were there over time, and the share of each emotion; a PNG beside it')
     add('--window', type=float, metavar='S', default=.5,
         help='seconds over which probabilities are smoothed; 0 for no smoothing (default: 0.5)')
     add('--every', type=int, metavar='N', default=1, help='look at every Nth frame only')
@@ -174,12 +176,13 @@ def _video(args):
     "Watch, then print who was seen."
     from fer_fastai.inference.video import watch
     within(args, 'every', 1, 1_000_000)
-    paths = [p for p in (args.out, args.csv, args.png) if p]
+    paths = [p for p in (args.out, args.csv, args.png, args.group) if p]
     if len({Path(p).resolve() for p in (*paths, args.source)}) <= len(paths):
         raise FerError('each file needs a name of its own, other than that of the video')
     how = dict(window=args.window, every=args.every, which=args.which)
     predictor, progress = _predictor(args, args.model, windows=False), sys.stdout.isatty()
-    said = watch(args.source, predictor, args.out, args.csv, args.png, args.seconds, progress, **how)
+    files = args.out, args.csv, args.png, args.group
+    said = watch(args.source, predictor, *files, args.seconds, progress, **how)
     _say_video(said, args.window, paths)
     if said['claimed'] and said['frames'] < .98 * said['claimed'] and not args.seconds:
         say(f"fer_video: the video claims {said['claimed']} frames; {said['frames']} could be read", sys.stderr)

@@ -16,7 +16,7 @@ from .predictor import Predictor
 from .batch import csv_rows
 from .frames import frames, is_live
 from .tracking import Tracker
-from .timeline import Timeline, plot_timeline
+from .timeline import Timeline, plot_group, plot_timeline
 
 # %% ../../nbs/inference/07_video.ipynb #00b7953f
 class Seen(NamedTuple):
@@ -153,31 +153,43 @@ def _said(n, t, faces, rate, every, total):
         return dict(seconds=round(seconds, 2), emotion=max(counts, key=counts.get))
     return dict(frames=n, seconds=round(t, 3), claimed=total, faces={k: of(v) for k, v in faces.items()})
 
+# %% ../../nbs/inference/07_video.ipynb #56692589
+def _write_group(line, vocab, table, plot):
+    "All faces together over time, as a CSV and a PNG."
+    with open(table, 'w', newline='', encoding='utf-8') as f:
+        row = csv_rows(f)
+        row(['seconds', 'faces', *vocab])
+        for t, n, shares in zip(*line.together()): row([f'{t:.3f}', n, *(f'{s:.4f}' for s in shares)])
+    save_figure(plot_group(line, vocab), plot)
+
 # %% ../../nbs/inference/07_video.ipynb #f10ff556
-# long: eight parameters; files that appear together
+# long: nine parameters; files that appear together
 def watch(
     source, # a video, the number of a webcam, or an address
     predictor:Predictor,
     out=None, # a video with boxes to write (MP4, MOV, MKV or AVI; without sound)
     table=None, # a CSV to write: a row for each face in each frame that was looked at, smoothed
     plot=None, # a PNG to write, with the timeline
+    group=None, # a CSV to write: over time, how many faces were there, and the share of each emotion; a PNG beside it
     seconds:float=None, # stop after this long
     progress:bool=True, # show a progress bar?
     **kwargs, # window, every, which, as for `follow`
 )->dict: # frames, seconds, dropped, breaks, and for each of the faces its seconds and most frequent emotion
     "Read a film to its end, what is live until Ctrl-C, in constant memory. Files appear complete or not at all."
     live, line, every = is_live(source), Timeline(), kwargs.get('every', 1)
-    _check_watch(seconds, (out, table, plot))
+    files = out, table, plot, group, group and Path(group).with_suffix('.png')
+    _check_watch(seconds, files)
     with contextlib.ExitStack() as stack:
         video, fps, total = stack.enter_context(frames(source))
         pictures = video
         if seconds: video = itertools.takewhile(lambda f: f[0] <= seconds, video)
-        paths = [stack.enter_context(atomic(p)) if p else None for p in (out, table, plot)]
+        paths = [stack.enter_context(atomic(p)) if p else None for p in files]
         csv_file = stack.enter_context(open(paths[1], 'w', newline='', encoding='utf-8')) if table else None
         video = bar(follow(video, predictor, **kwargs), progress and total is not None, total)
         if out: video = _with_boxes(video, paths[0], fps, live, predictor.uncertain, stack)
         n, t, faces = _noted(video, line, csv_file and csv_rows(csv_file), predictor, every, live)
         if plot: save_figure(plot_timeline(line, predictor.vocab), paths[2])
+        if group: _write_group(line, predictor.vocab, *paths[3:])
     rate = (n - 1) / t if live and t else fps        # a webcam is slower than it claims where the faces take longer
     lost = dict(dropped=getattr(pictures, 'dropped', 0), breaks=getattr(pictures, 'breaks', 0))
     return _said(n, t, faces, rate, every, total) | lost
