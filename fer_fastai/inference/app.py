@@ -6,12 +6,12 @@
 __all__ = ['CSS', 'KEPT', 'QUIET', 'OPEN_TO_ALL', 'create_app', 'launch']
 
 # %% ../../nbs/inference/13_app.ipynb #e8e9ad15
-import ipaddress, os, socket, sys
+import os, socket, sys
 from ..core import FerError
 from .predictor import Predictor
 from .answers import FILES, MEGABYTES, MEGAPIXELS, NOTE, SECONDS, SESSIONS, WAITING
 from .page import Page
-from .guard import Hosts, Intake
+from .guard import Hosts, Intake, check_host, open_to_all
 
 # %% ../../nbs/inference/13_app.ipynb #c2e6fe52
 # long: the page's style sheet
@@ -92,23 +92,10 @@ def create_app(
     return app.queue(max_size=2 * FILES)
 
 # %% ../../nbs/inference/13_app.ipynb #ea566db8
-def _checked(host, port):
-    "Can the page listen there? Said in a sentence where it can't."
-    if port is not None and not 1 <= port <= 65535: raise FerError(f'there is no port {port}; give one from 1 to 65535')
-    what = f"there is no host '{host}'; give 127.0.0.1, or 0.0.0.0 to be seen from other machines"
-    try: socket.getaddrinfo(host.strip('[]') or '0.0.0.0', port)
-    except (OSError, UnicodeError) as e: raise FerError(what) from e
-
 def _names(host, allow):
     "What the Host header may say, besides an address in digits."
-    own = [socket.gethostname(), socket.getfqdn()] if _everywhere(host) else [host]
+    own = [socket.gethostname(), socket.getfqdn()] if open_to_all(host) else [host]
     return list(dict.fromkeys(['localhost', *own, *allow]))
-
-# %% ../../nbs/inference/13_app.ipynb #de638b8d
-def _everywhere(host):
-    "Does that listen to more than this machine?"
-    try: return not ipaddress.ip_address(host.strip('[]') or '0.0.0.0').is_loopback
-    except ValueError: return host != 'localhost'
 
 # %% ../../nbs/inference/13_app.ipynb #fe5e01fd
 # long: one call with many choices
@@ -125,8 +112,8 @@ def launch(
     "Serve the page. Uploads live in this process alone, and end with it."
     import gradio as gr
     from starlette.middleware import Middleware
-    _checked(host, port)
-    if _everywhere(host): print(OPEN_TO_ALL.format(host or '0.0.0.0'), file=sys.stderr, flush=True)
+    check_host(host, port)
+    if open_to_all(host): print(OPEN_TO_ALL.format(host or '0.0.0.0'), file=sys.stderr, flush=True)
     gate = [Middleware(Hosts, names=_names(host, allow)), Middleware(Intake, uploads=app.uploads)]
     plain = dict(share=False, quiet=True, ssr_mode=False, mcp_server=False, footer_links=[])
     try:
