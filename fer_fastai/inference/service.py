@@ -213,8 +213,8 @@ def create_service(
     return app
 
 # %% ../../nbs/inference/14_service.ipynb #69eea9c0
-OPEN_TO_ALL = """fer_serve: anybody who reaches {} can ask: there is no encryption, and no password but \
-FER_FASTAI_TOKEN; put a proxy before it, or listen at 127.0.0.1"""
+OPEN_TO_ALL = """fer_serve: anybody who reaches {} can ask: there is no encryption, and no password \
+but FER_FASTAI_TOKEN; put a proxy before it, or listen at 127.0.0.1"""
 
 def serve(
     app, # from `create_service`
@@ -233,6 +233,7 @@ def serve(
     kind = socket.AF_INET6 if ':' in host else socket.AF_INET
     try: place = socket.create_server((host.strip('[]'), port), family=kind)
     except OSError as e:
-        raise FerError(f'the service cannot listen at {host}:{port} ({os.strerror(e.errno)}); name another --port') from e
+        why = os.strerror(e.errno)
+        raise FerError(f'the service cannot listen at {host}:{port} ({why}); name another --port') from e
     say(f'http://{host}:{port}/docs describes it; Ctrl-C ends it')
     with place: uvicorn.Server(config).run(sockets=[place])
