@@ -4,7 +4,8 @@
     python benchmarks/scale.py                          # some minutes; writes results/scale.json
 
 The photos are two portraits with a free licence (Matplotlib's Grace Hopper, scikit-image's astronaut), mirrored, in several sizes, so that
-reading, finding the face and judging it are all in the figure. Each worker has one core. Starting the workers is not counted: a first round
+reading, finding the face and judging it are all in the figure. A worker of Ray has one core; a process of the service has a thread for each
+core, and its clients run on the same ones. Starting the workers is not counted: a first round
 warms them up.
 """
 import argparse, itertools, os, socket, subprocess, sys, tempfile, threading, time

@@ -217,17 +217,17 @@ def predict_csv(
 
 # %% ../../nbs/inference/03_batch.ipynb #bb4a36a4
 class BatchPredictor:
-    "A `Predictor` for batches in columns: a column 'path' (or 'bytes') in, the table's columns out, a row per face."
+    "A `Predictor` for batches in columns: a column 'bytes' or 'path' in, the table's columns out, a row per face."
     def __init__(self,
         **kwargs, # as for `Predictor`
     ): self.predictor = Predictor(**kwargs)
 
     def __call__(self,
-        batch:dict, # of arrays: 'path' or 'bytes', and others, which stay with their pictures
+        batch:dict, # of arrays: 'bytes' (or 'path'), and others, which stay with their pictures
     )->dict: # of arrays
         "Rows of `Result`, in columns; other columns are repeated for each face. `FerError` without such a column."
         import pandas as pd
-        column = next((k for k in ('path', 'bytes') if k in batch), None)
+        column = next((k for k in ('bytes', 'path') if k in batch), None)
         if column is None: raise FerError(f"a batch needs a column 'path' or 'bytes'; it has {', '.join(batch)}")
         results = Results(self.predictor.stream(list(batch[column])))
         rest = [k for k in batch if k != column]
