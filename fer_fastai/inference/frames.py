@@ -59,6 +59,11 @@ def _open(cv2, source):
     return None, None
 
 # %% ../../nbs/inference/06_frames.ipynb #745cef33
+def _rate(cv2, video):
+    "Frames per second; 25 where a video claims nonsense."
+    fps = video.get(cv2.CAP_PROP_FPS)
+    return fps if 1 <= fps <= 1000 else 25.
+
 def _first(cv2, source):
     "An open source and its first frame; `FerError` where there is none."
     camera = _camera(source)
@@ -79,13 +84,13 @@ class Live:
         source, # the number of a webcam, or an address
         keep:int=4, # pictures that may wait
         patience:float=60., # seconds without a picture after which it is over
+        opened:tuple=None, # OpenCV's reader and the first frame, where it is open already
     ):
         self.cv2, self.source, self.patience = _opencv(), source, patience
         self.dropped, self.breaks, self.over = 0, 0, False     # pictures, connections that broke, and is it over?
         self.waiting, self.change = deque(maxlen=keep), threading.Condition()
-        video, frame = _first(self.cv2, source)
-        fps = video.get(self.cv2.CAP_PROP_FPS)
-        self.fps = fps if 1 <= fps <= 1000 else 25.
+        video, frame = opened or _first(self.cv2, source)
+        self.fps = _rate(self.cv2, video)
         self.start = time.monotonic()
         self._put(frame)
         self.thread = threading.Thread(target=self._read, args=(video,), daemon=True)
@@ -155,15 +160,13 @@ def _each(cv2, video, frame, fps):
 def frames(
     source, # a video, the number of a webcam, or an address
 ): # gives an iterator of (seconds, uint8 [h,w,3]), frames per second, and the number of frames (None: not known)
-    "Open a film, a webcam or a stream; `FerError` where that can't be. The iterator of what is live is a `Live`."
-    if is_live(source):
-        with contextlib.closing(Live(source)) as live: yield live, live.fps, None
-        return
+    "Open a film, here or at an address, or what is live, whose iterator is a `Live`; `FerError` where that can't be."
     cv2 = _opencv()
     video, frame = _first(cv2, source)
-    try:
-        fps = video.get(cv2.CAP_PROP_FPS)
-        if not 1 <= fps <= 1000: fps = 25.
-        n = video.get(cv2.CAP_PROP_FRAME_COUNT)
-        yield _each(cv2, video, frame, fps), fps, int(n) if 0 < n < 1e9 else None
+    fps, n = _rate(cv2, video), video.get(cv2.CAP_PROP_FRAME_COUNT)
+    n = int(n) if 0 < n < 1e9 and _camera(source) is None else None
+    if is_live(source) and n is None:
+        with contextlib.closing(Live(source, opened=(video, frame))) as live: yield live, fps, None
+        return
+    try: yield _each(cv2, video, frame, fps), fps, n           # a film, also one at an address
     finally: video.release()

@@ -176,12 +176,12 @@ def watch(
     **kwargs, # window, every, which, as for `follow`
 )->dict: # frames, seconds, dropped, breaks, and for each of the faces its seconds and most frequent emotion
     "Read a film to its end, what is live until Ctrl-C, in constant memory. Files appear complete or not at all."
-    live, line, every = is_live(source), Timeline(), kwargs.get('every', 1)
+    line, every = Timeline(), kwargs.get('every', 1)
     files = out, table, plot, group, group and Path(group).with_suffix('.png')
     _check_watch(seconds, files)
     with contextlib.ExitStack() as stack:
         video, fps, total = stack.enter_context(frames(source))
-        pictures = video
+        pictures, live = video, is_live(source) and total is None
         if seconds: video = itertools.takewhile(lambda f: f[0] <= seconds, video)
         paths = [stack.enter_context(atomic(p)) if p else None for p in files]
         csv_file = stack.enter_context(open(paths[1], 'w', newline='', encoding='utf-8')) if table else None
