@@ -16,7 +16,7 @@ import skimage.data, sklearn.datasets
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 from fer_fastai.core import progress as bar
-from fer_fastai.data.detection import FaceDetector
+from fer_fastai.data.detection import FaceDetector, _distinct, _moved, _starts
 from fer_fastai.data.readers import read_faces
 from fer_fastai.evaluation.records import surroundings
 from fer_fastai.evaluation.statistics import wilson
@@ -79,13 +79,17 @@ class Ways:
     "The ways to look."
     def __init__(self):
         d = self.detector = FaceDetector()
-        self.of = dict(short=d.short.look, full=d._far, before=lambda p: d.short.look(p) or self.beyond(p), automatic=d)
+        self.of = dict(short=d.short.look, full=d._far, before=self.before, automatic=d)
 
-    def beyond(self, picture):
-        "The earlier second look: with the score of the first."
-        edge = max(picture.shape[:2]) // 4
-        found = self.detector.short.look(np.pad(picture, ((edge, edge), (edge, edge), (0, 0))))
-        return [f._replace(x=f.x - edge, y=f.y - edge) for f in found]
+    def before(self, picture):
+        "The rule before there were two networks: half windows always, a border where nobody was seen."
+        look, side = self.detector.short.look, max(picture.shape[:2]) // 2
+        found = look(picture)
+        starts = itertools.product(*(_starts(n, side) for n in picture.shape[:2])) if side >= 160 else ()
+        for y, x in starts: found += [_moved(f, x, y) for f in look(picture[y:y + side, x:x + side])]
+        edge = side // 2
+        framed = np.pad(picture, ((edge, edge), (edge, edge), (0, 0)))
+        return _distinct(found) or [_moved(f, -edge, -edge) for f in look(framed)]
 
     def row(self, scenes, **about):
         "Found, missed and false for each way, over scenes: (picture, boxes)."

@@ -7,6 +7,7 @@ __all__ = ['SMALL', 'CLOSE', 'WINDOW', 'AGAIN', 'IN_WINDOW', 'Face', 'silent', '
 
 # %% ../../nbs/data/06_detection.ipynb #019e564b
 import cmath, itertools, math, os, sys, threading, weakref
+from functools import partial
 from typing import NamedTuple
 import numpy as np
 from fastcore.basics import patch
@@ -168,14 +169,14 @@ if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_forked)
 
 # %% ../../nbs/data/06_detection.ipynb #e224d71f
 SMALL, CLOSE = 192, .5         # pixels of the longer side; a close-up's share of the shorter one
-WINDOW = 240                   # pixels, the smallest side of a window
+WINDOW = 160                   # pixels, the smallest side of a window
 AGAIN, IN_WINDOW = .1, .2      # added to the smallest score for a second look, and in windows
 
 class FaceDetector:
     "MediaPipe's face detectors, near and far: a picture in, its faces out, largest first. Threads may share one."
     def __init__(self,
         min_score:float=.5, # smallest score to keep, 0 to 1
-        windows:bool=True, # look in windows where the whole picture shows nobody? A quarter of a second for a photo
+        windows:bool=True, # look for far faces in windows where nobody was found? A quarter of a second for a photo
     ):
         self.min_score, self.windows = min_score, windows
         self.short, self.full = _Pool(SHORT, min_score), _Pool(FULL, min_score)
@@ -202,19 +203,22 @@ def _beyond(self:FaceDetector, rgb):
     "Faces that are larger than the picture: seen from further away, in a black border."
     edge = max(rgb.shape[:2]) // 4
     framed = np.pad(rgb, ((edge, edge), (edge, edge), (0, 0)))
-    return [_moved(f, -edge, -edge) for f in self.short.look(framed) if f.score >= self.min_score + AGAIN]
+    return [_moved(f, -edge, -edge) for f in self._near(framed)]
 
 # %% ../../nbs/data/06_detection.ipynb #7e5f4f6e
 @patch
-def _in_windows(self:FaceDetector, rgb):
-    "Faces that are too small for the whole picture: in overlapping windows of a half and a quarter of its longer side."
-    faces = []
-    for side in (max(rgb.shape[:2]) // n for n in (2, 4)):
-        starts = itertools.product(*(_starts(n, side) for n in rgb.shape[:2])) if side >= WINDOW else ()
-        for y, x in starts: faces += [_moved(f, x, y) for f in self._far(rgb[y:y + side, x:x + side], IN_WINDOW)]
-    return faces
+def _in_windows(self:FaceDetector, rgb, parts, look):
+    "The faces that `look` sees in overlapping windows of such a part of the longer side."
+    side = max(rgb.shape[:2]) // parts
+    starts = itertools.product(*(_starts(n, side) for n in rgb.shape[:2])) if side >= WINDOW else ()
+    return [_moved(f, x, y) for y, x in starts for f in look(rgb[y:y + side, x:x + side])]
 
 # %% ../../nbs/data/06_detection.ipynb #a6172465
+@patch
+def _near(self:FaceDetector, rgb):
+    "The faces that the short-range network sees, looking again."
+    return [f for f in self.short.look(rgb) if f.score >= self.min_score + AGAIN]
+
 @patch
 def __call__(self:FaceDetector,
     picture:np.ndarray, # uint8 [h,w] or [h,w,3]
@@ -224,7 +228,9 @@ def __call__(self:FaceDetector,
     shorter, longer = sorted(rgb.shape[:2])
     faces = self.short.look(rgb)
     close_up = any(f.width >= CLOSE * shorter for f in faces)
-    if longer > SMALL and not close_up: faces += self._far(rgb)
+    if longer > SMALL and not close_up: faces += self._far(rgb) + self._in_windows(rgb, 2, self._near)
     if not faces: faces = self._beyond(rgb)
-    if not faces and self.windows: faces = self._in_windows(rgb)
+    if not faces and self.windows:
+        surer = partial(self._far, surer=IN_WINDOW)
+        faces = self._in_windows(rgb, 2, surer) + self._in_windows(rgb, 4, surer)
     return _distinct(faces)
