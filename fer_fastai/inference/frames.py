@@ -90,7 +90,6 @@ class Live:
         self.dropped, self.breaks, self.over = 0, 0, False     # pictures, connections that broke, and is it over?
         self.waiting, self.change = deque(maxlen=keep), threading.Condition()
         video, frame = opened or _first(self.cv2, source)
-        self.fps = _rate(self.cv2, video)
         self.start = time.monotonic()
         self._put(frame)
         self.thread = threading.Thread(target=self._read, args=(video,), daemon=True)

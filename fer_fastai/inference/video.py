@@ -141,10 +141,13 @@ def _noted(video, line, rows, predictor, every, live):
 
 # %% ../../nbs/inference/07_video.ipynb #b3fcfa55
 def _check_watch(seconds, paths):
-    "`FerError` for a time that is none, or a file that exists."
+    "`FerError` for a time that is none, a file that exists, or two with one name."
     if not (seconds is None or seconds > 0): raise FerError(f'seconds {seconds}: give a number above 0')
-    there = [p for p in paths if p and Path(p).exists()]
+    paths = [p for p in paths if p]
+    there = [p for p in paths if Path(p).exists()]
     if there: raise FerError(f'{there[0]} is there already; remove it, or name another')
+    if len({Path(p).resolve() for p in paths}) < len(paths):
+        raise FerError('two files to write have one name (a group has a PNG beside its CSV)')
 
 def _said(n, t, faces, rate, every, total):
     "What `watch` returns; `rate` is frames per second."
