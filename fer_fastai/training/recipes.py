@@ -56,7 +56,7 @@ class Recipe:
     erase: float = 0.             # probability of an erased rectangle
     degrade: float = 0.           # probability that light, resolution, blur, grain and JPEG spoil a face
     mixup: float = 0.             # alpha of fastai's MixUp (Zhang et al. 2018, arXiv:1710.09412); 0 for none
-    teachers: str = ''            # a model, or a folder of models, whose answers to the same views are learned, too
+    teachers: str = ''            # a model, a folder, or a pattern: their answers to the same views are learned, too
     distil: float = .9            # with `teachers`: their share of the loss
     ema: float = 0.               # decay of the moving average of the weights, which is what is kept; 0 for none
     tta: str = 'none'             # views that are averaged at test time: 'none', 'flip' or 'ten' crops
@@ -192,13 +192,14 @@ _FROM_QUICK = (
         why='quick, with half of the labels drawn from the ten FER+ votes of each face (Barsoum et al. 2016, '
         'arXiv:1608.01041): extra label data, to be kept apart in every table'),
     QUICK.but(
-        name='quick_plus', votes=1., label_smoothing=0., balance=0., choose='last',
-        why="quick on FER+'s labels (--labels ferplus): each drawn from the votes of its face, as its authors "
-        'found best (Barsoum et al. 2016, arXiv:1608.01041)'),
+        name='quick_plus', pretrained='results/experiments/seeds/quick_0.safetensors', epochs=30, lr=.1, votes=1.,
+        degrade=.3, label_smoothing=0., balance=0., choose='last',
+        why="quick, trained further on FER+'s labels (--labels ferplus): each drawn from the votes of its face, as its "
+        'authors found best (Barsoum et al. 2016, arXiv:1608.01041)'),
     QUICK.but(
         name='distilled', pretrained='results/experiments/seeds/quick_0.safetensors', epochs=40, lr=.1,
-        teachers='results/experiments/seeds', degrade=.3, label_smoothing=0., choose='last',
-        why='quick, taught further by the recorded seeds of quick and transfer_lite (Hinton et al. 2015, '
+        teachers='results/experiments/seeds/*_[01].safetensors', degrade=.3, label_smoothing=0., choose='last',
+        why='quick, taught further by two recorded seeds each of quick and transfer_lite (Hinton et al. 2015, '
         'arXiv:1503.02531); the last epoch, because 5 % of the faces are too few to choose one by'),
     QUICK.but(
         name='finetune', pretrained='fer2013', epochs=10, lr=.005, batch_size=32, ema=0., balance=.5, valid_pct=.2,

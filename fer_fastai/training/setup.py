@@ -80,10 +80,10 @@ def load_teachers(
     faces:FaceSet, # whose classes they must know
 )->list: # of (model, its FaceInput), for `Teachers`
     "The models of a recipe's teachers; `FerError` where there is none, or one knows other classes."
-    place = Path(recipe.teachers)
-    several = place.is_dir() and not is_model(recipe.teachers)
-    files = sorted(place.glob('*.safetensors')) if several else [recipe.teachers]
-    if not files: raise FerError(f'{place} holds no model; name a model, a run, or a folder of .safetensors files')
+    place, files = Path(recipe.teachers), [recipe.teachers]
+    if '*' in place.name: files = sorted(place.parent.glob(place.name))
+    elif place.is_dir() and not is_model(recipe.teachers): files = sorted(place.glob('*.safetensors'))
+    if not files: raise FerError(f'{place} holds no model; name a model, a run, a folder of .safetensors or a pattern')
     loaded = [load_model(f) for f in files]
     for file, (_, spec) in zip(files, loaded):
         if spec['vocab'] != list(faces.vocab):
