@@ -83,6 +83,17 @@ def _as_short(face):
     x, y = face.x + (face.width - side) / 2, face.y + (face.height - side) / 2 + .068 * side
     return face._replace(x=round(x), y=round(y), width=side, height=side)
 
+# %% ../../nbs/data/06_detection.ipynb #99c6951c
+def _base_options(model):
+    "MediaPipe's options for a network; without certificates, it can't send its usage report."
+    from mediapipe.tasks.python import BaseOptions
+    class Options(BaseOptions):
+        def to_ctypes(self):
+            options = super().to_ctypes()
+            options.ca_bundle_path = os.devnull.encode()
+            return options
+    return Options(model_asset_buffer=model)
+
 # %% ../../nbs/data/06_detection.ipynb #d892e586
 def _mp_image(rgb):
     import mediapipe as mp
@@ -93,9 +104,9 @@ def _new_network(file, min_score):
     model = dict(zip((SHORT, FULL), detector_files()))[file].read_bytes()
     with silent():
         os.environ.setdefault('GOOGLE_STDERRTHRESHOLD', '3')          # absl: later warnings, too
-        from mediapipe.tasks.python import BaseOptions, vision
-        network = vision.FaceDetector.create_from_options(vision.FaceDetectorOptions(
-            base_options=BaseOptions(model_asset_buffer=model), min_detection_confidence=min_score))
+        from mediapipe.tasks.python import vision
+        options = vision.FaceDetectorOptions(base_options=_base_options(model), min_detection_confidence=min_score)
+        network = vision.FaceDetector.create_from_options(options)
         for side in (128, 97, 160, 201, 64, 250, 300, 48):                # the first uses log, too
             network.detect(_mp_image(np.zeros((side, side, 3), dtype=np.uint8)))
     # MediaPipe's own __del__ waits for threads, which are gone when Python ends and in a forked child; `_free` closes
