@@ -101,10 +101,12 @@ def _predict(args):
 @command
 def fer_export(parser):
     """Write a model as one ONNX file: face crops in, calibrated probabilities out. It is compared with PyTorch before
-    it is written."""
+    it is written. Or write a web page around one that is ONNX already."""
     add = parser.add_argument
     add('run', metavar='RUN', help=RUN)
-    add('onnx', metavar='FILE', help='the ONNX file to write')
+    add('onnx', metavar='FILE', nargs='?', help='the ONNX file to write')
+    add('--web', metavar='DIR',
+        help='make a folder with a static page that runs FILE, or else RUN, in the browser; npm brings its parts')
     add('--data', metavar='SOURCE', dest='source',
         help='the faces on which it is checked, as for fer_train '
              '(default: drawn ones, which say nothing about accuracy)')
@@ -127,7 +129,7 @@ def _check_faces(args):
     if args.source: return read_faces(args.source, vocab=vocab, progress=progress)
     return read_faces('demo:700', progress=progress)
 
-def _export(args):
+def _to_file(args):
     "Export, then print what was checked."
     from fer_fastai.inference.onnx import to_onnx
     c = to_onnx(args.run, args.onnx, _check_faces(args), args.int8, args.usage, args.tta)
@@ -139,6 +141,20 @@ def _export(args):
         line = ('8 bits against floats on {n} {u} faces: accuracy {accuracy_int8:.1%} against {accuracy_float32:.1%}, '
                 'macro-F1 {macro_f1_int8:.3f} against {macro_f1_float32:.3f}')
         say(line.format(u=args.usage, **c['int8']))
+
+# %% ../../nbs/cli/03_use.ipynb #304fabea
+def _to_page(args):
+    "Write the page."
+    from fer_fastai.inference.web import to_web
+    size = to_web(args.onnx or args.run, args.web) / 2**20
+    say(f'{printable(args.web)}: {size:.0f} MB, a page for any web server; '
+        f'to look at it: python -m http.server -d {printable(args.web)}')
+
+def _export(args):
+    "Write what was asked for."
+    if not (args.onnx or args.web): raise FerError('name the ONNX file to write, or a folder for a page (--web)')
+    if args.onnx: _to_file(args)
+    if args.web: _to_page(args)
 
 # %% ../../nbs/cli/03_use.ipynb #2cb1607c
 @command

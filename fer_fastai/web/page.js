@@ -1,0 +1,190 @@
+// What the page shows, and what it does with a picture or the camera.
+import { openModel } from './emotions.js'
+import { findFaces, openDetectors } from './detect.js'
+import { cropFace, fitCrop, grey, isCrop } from './crop.js'
+
+const COLOURS = ['#2f6fde', '#d9480f', '#2b8a3e', '#ae3ec9', '#c2255c', '#0b7285']
+const MOST = 2048, CAMERA = 640                      // pixels of the longer side that are looked at
+const SMOOTH = .5                                    // seconds of smoothing, as in fer_video
+const at = id => document.getElementById(id)
+const stage = at('stage'), canvas = at('picture'), notice = at('notice'), list = at('faces')
+
+function say(text) {
+  notice.textContent = text
+  notice.hidden = !text
+}
+
+function drawn(source, width, height, most) {
+  const scale = Math.min(1, most / Math.max(width, height))
+  const out = new OffscreenCanvas(Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale)))
+  const context = out.getContext('2d', { willReadFrequently: true })
+  context.imageSmoothingQuality = 'high'
+  context.drawImage(source, 0, 0, out.width, out.height)
+  return out
+}
+
+// The faces of a canvas with their crops and probabilities.
+async function read({ model, detectors }, picture, isFace, camera) {
+  const size = model.spec.crop, whole = grey(picture.getContext('2d').getImageData(0, 0, picture.width, picture.height))
+  const crop = isFace || !camera && isCrop(whole)
+  const faces = crop ? [{}] : findFaces(detectors, picture, !camera)
+  const crops = faces.map(f => crop ? fitCrop(whole, size) : cropFace(whole, f, size))
+  const probabilities = await model.probabilities(crops, camera ? 'camera' : 'photo')
+  return faces.map((f, i) => ({ ...f, crop: crops[i], probabilities: probabilities[i] }))
+}
+
+function show(picture, faces) {
+  canvas.width = picture.width
+  canvas.height = picture.height
+  at('hint').hidden = true
+  const context = canvas.getContext('2d'), thick = Math.max(2, Math.max(picture.width, picture.height) / 250)
+  context.drawImage(picture, 0, 0)
+  faces.forEach((f, i) => {
+    if (f.x === undefined) return
+    const colour = COLOURS[i % COLOURS.length]
+    Object.assign(context, { strokeStyle: colour, lineWidth: thick, fillStyle: colour })
+    context.strokeRect(f.x, f.y, f.width, f.height)
+    if (faces.length === 1) return
+    context.fillRect(f.x, f.y, 7 * thick, 7 * thick)
+    Object.assign(context, { fillStyle: '#fff', font: `${5.5 * thick}px sans-serif`, textAlign: 'center', textBaseline: 'middle' })
+    context.fillText(i + 1, f.x + 3.5 * thick, f.y + 3.5 * thick)
+  })
+}
+
+function element(name, className, text) {
+  const out = document.createElement(name)
+  if (className) out.className = className
+  if (text !== undefined) out.textContent = text
+  return out
+}
+
+function thumbnail(crop, size) {
+  const out = element('canvas'), pixels = new ImageData(size, size)
+  out.width = out.height = size
+  crop.forEach((v, i) => pixels.data.set([v, v, v, 255], 4 * i))
+  out.getContext('2d').putImageData(pixels, 0, 0)
+  out.setAttribute('aria-label', 'the face as the model sees it')
+  return out
+}
+
+const percent = p => `${Math.round(100 * p)} %`
+
+function card({ spec }, face, i, alone) {
+  const out = element('div', 'face'), head = element('div', 'head'), words = element('div')
+  const best = face.probabilities.indexOf(Math.max(...face.probabilities)), sure = face.probabilities[best]
+  out.style.setProperty('--colour', COLOURS[i % COLOURS.length])
+  words.append(element('h2', '', `${alone ? '' : `${i + 1}. `}${spec.vocab[best]}`))
+  words.append(element('p', '', sure < spec.uncertain ? `uncertain: the likeliest has ${percent(sure)}` : percent(sure)))
+  head.append(thumbnail(face.crop, spec.crop), words)
+  out.append(head)
+  spec.vocab.forEach((name, k) => {
+    const row = element('div', k === best ? 'row best' : 'row'), bar = element('div', 'bar'), fill = element('i')
+    fill.style.width = `${100 * face.probabilities[k]}%`
+    bar.append(fill)
+    row.append(element('span', '', name), bar, element('b', '', percent(face.probabilities[k])))
+    out.append(row)
+  })
+  return out
+}
+
+function answer(tools, picture, faces) {
+  show(picture, faces)
+  say(faces.length ? '' : 'No face was found. Try one that is larger, upright and looks at the camera; or tick “It is a face already”.')
+  list.replaceChildren(...faces.map((f, i) => card(tools.model, f, i, faces.length === 1)))
+}
+
+// ---- a picture
+
+let last = null
+
+async function look(tools, file) {
+  stop()
+  say('Looking …')
+  list.replaceChildren()
+  let image
+  try { image = await createImageBitmap(file) }
+  catch { return say(`${file.name || 'This'} is not a picture that this browser can read. Take a JPEG, PNG or WebP.`) }
+  last = drawn(image, image.width, image.height, MOST)
+  await again(tools)
+}
+
+async function again(tools) {
+  if (last) answer(tools, last, await read(tools, last, at('crop').checked, false))
+}
+
+// ---- the camera
+
+let stream = null
+
+function stop() {
+  stream?.getTracks().forEach(t => t.stop())
+  stream = null
+  at('camera').textContent = 'Use the camera'
+  at('camera').setAttribute('aria-pressed', 'false')
+}
+
+function nearest(faces, old) {
+  const far = (a, b) => Math.hypot(a.x + a.width / 2 - b.x - b.width / 2, a.y + a.height / 2 - b.y - b.height / 2)
+  return f => old.filter(o => far(o, f) < f.width / 2).sort((a, b) => far(a, f) - far(b, f))[0]
+}
+
+function smoothed(faces, old, seconds) {
+  const before = nearest(faces, old), share = 1 - Math.exp(-seconds / SMOOTH)
+  return faces.map(f => {
+    const was = before(f)
+    if (!was) return f
+    return { ...f, probabilities: f.probabilities.map((p, k) => was.probabilities[k] + share * (p - was.probabilities[k])) }
+  })
+}
+
+async function watch(tools) {
+  if (stream) return stop()
+  const video = document.createElement('video')
+  try { stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'user', width: CAMERA } }) }
+  catch (e) { return say(`The camera can't be used (${e.name}). Allow it for this page, and open the page over https or on localhost.`) }
+  Object.assign(video, { srcObject: stream, muted: true, playsInline: true })
+  await video.play()
+  at('camera').textContent = 'Stop the camera'
+  at('camera').setAttribute('aria-pressed', 'true')
+  last = null
+  let faces = [], then = performance.now()
+  for (const mine = stream; stream === mine;) {
+    const picture = drawn(video, video.videoWidth, video.videoHeight, CAMERA), now = performance.now()
+    faces = smoothed(await read(tools, picture, false, true), faces, (now - then) / 1000)
+    then = now
+    if (stream === mine) answer(tools, picture, faces)
+    await new Promise(requestAnimationFrame)
+  }
+}
+
+// ---- start
+
+function wire(tools) {
+  const given = files => files?.length && look(tools, files[0])
+  at('file').addEventListener('change', e => { given(e.target.files); e.target.value = '' })
+  at('camera').addEventListener('click', () => watch(tools))
+  at('crop').addEventListener('change', () => again(tools))
+  addEventListener('paste', e => given(e.clipboardData.files))
+  addEventListener('dragover', e => { e.preventDefault(); stage.classList.add('over') })
+  addEventListener('dragleave', () => stage.classList.remove('over'))
+  addEventListener('drop', e => { e.preventDefault(); stage.classList.remove('over'); given(e.dataTransfer.files) })
+}
+
+async function open() {
+  try {
+    const [model, detectors] = await Promise.all([openModel(), openDetectors()])
+    const tools = { model, detectors }
+    const { name, version } = model.spec
+    at('model').textContent = `Model ${name}, fer_fastai ${version}.`
+    wire(tools)
+    say('Ready. Choose a picture.')
+    document.body.dataset.ready = 'yes'
+    return tools
+  } catch (e) {
+    say(`The models can't be loaded (${e.message ?? e}). Reload the page; it wants a current browser, and a server: opened as a file it can't work.`)
+    throw e
+  }
+}
+
+export const opened = open()
+export { cropFace, fitCrop, grey, read }
