@@ -77,7 +77,7 @@ def main():
     import numpy as np
     from fer_fastai.core import progress
     from fer_fastai.files import write_json
-    from fer_fastai.inference.onnx import instruction_set
+    from fer_fastai.inference.runtime import instruction_set
     from fer_fastai.data.readers import read_faces
     from fer_fastai.evaluation.records import surroundings
     part = read_faces(args.source, progress=False).usage('PublicTest')
