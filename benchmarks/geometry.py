@@ -2,7 +2,7 @@
 
     python benchmarks/geometry.py data/fer2013.csv results/experiments        # some minutes on two cores; writes results/geometry.json
 
-FER2013's faces, enlarged four times, are found by the detector and cut out again, then read by the recorded seeds of quick, one view, each
+FER2013's faces, enlarged four times, are found by the detector and cut out again, then read by the recorded seeds of quick_scratch, one view, each
 on the validation faces of its own split, which it has not learned from. So the choice touches no test set; PublicTest is measured with what
 was chosen before, and with the crop as FER2013 has it.
 """
@@ -45,10 +45,10 @@ def row(rights, **about):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('source')
-    p.add_argument('models', type=Path, help='the folder with seeds/quick_0.safetensors and its record')
+    p.add_argument('models', type=Path, help='the folder with seeds/quick_scratch_0.safetensors and its record')
     args = p.parse_args()
     faces, detector = read_faces(args.source, progress=False), FaceDetector()
-    files = sorted((args.models/'seeds').glob('quick_*.safetensors'))
+    files = sorted((args.models/'seeds').glob('quick_scratch_*.safetensors'))
     kept, tests = [], []
     test = faces.usage('PublicTest')
     test_found = found(test.pixels, detector)

@@ -190,7 +190,7 @@ def _features(model, prep, faces, n=1000):
 
 # %% ../../nbs/studies/06_inspection.ipynb #39a65f67
 def _looking(lab, trial):
-    "Where the first seed of quick looks; the second one is `other`."
+    "Where the first seed of quick_scratch looks; the second one is `other`."
     (model, spec), (other, _) = (load_model(lab.folder(key)) for key in trial.needs)
     prep, faces = face_input(spec), lab.plain.usage('PublicTest')
     probs = predict(model, prep, faces.pixels, progress=lab.progress)
@@ -204,5 +204,5 @@ def _looking(lab, trial):
 
 @study
 def looking(seeds):
-    "Where a seed of quick looks, how its features lie, what people say of its worst mistakes. Needs the votes."
-    return [Trial('looking', 'quick', 0, _looking, ('seeds/quick_0', 'seeds/quick_1'))]
+    "Where a seed of quick_scratch looks, how its features lie, what people say of its worst mistakes. Needs the votes."
+    return [Trial('looking', 'quick_scratch', 0, _looking, ('seeds/quick_scratch_0', 'seeds/quick_scratch_1'))]

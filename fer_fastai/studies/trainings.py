@@ -25,7 +25,7 @@ from .baselines import classify, geometry, hog, landmarks
 from .label_noise import folds, without_fold
 
 # %% ../../nbs/studies/04_trainings.ipynb #1890e6b0
-TRAINED = 'quick', 'transfer_lite'
+TRAINED = 'quick_scratch', 'transfer_lite'
 
 @study
 def seeds(seeds):
@@ -111,7 +111,8 @@ def _embedded(key):
 
 # %% ../../nbs/studies/04_trainings.ipynb #d8243212
 PLAIN = BRIEF.but(
-    name='plain', epochs=20, why="quick's network with a middling cycle, without class weights and label smoothing")
+    name='plain', epochs=20,
+    why="quick_scratch's network with a middling cycle, without class weights and label smoothing")
 FOLDS = 3
 
 def fold_faces(lab, trial):
@@ -121,7 +122,7 @@ def fold_faces(lab, trial):
 # %% ../../nbs/studies/04_trainings.ipynb #cb0657c5
 @study
 def thirds(seeds):
-    "The network of quick on two thirds of Training, for each seed another two: the rest is predicted unseen."
+    "The network of quick_scratch on two thirds of Training, for each seed another two: the rest is predicted unseen."
     return [Trial('thirds', 'plain', s, trained(PLAIN, fold_faces)) for s in seeds]
 
 # %% ../../nbs/studies/04_trainings.ipynb #59f95a78
@@ -229,15 +230,15 @@ def _geometry(lab, trial):
 # %% ../../nbs/studies/04_trainings.ipynb #472d9c87
 FEATURES = dict(hog=gradients, landmarks=_geometry, imagenet=_imagenet_features)
 
-def _on_quick(s):
-    "The classifier on the features of a seed of quick, with the split of that seed."
-    key = f'seeds/quick_{s}'
+def _on_scratch(s):
+    "The classifier on the features of a seed of quick_scratch, with the split of that seed."
+    key = f'seeds/quick_scratch_{s}'
     own_split = lambda lab, trial: split_of(lab, key)
-    return Trial('comparators', 'quick', s, classified(_embedded(key), 'svm', faces=own_split), (key,))
+    return Trial('comparators', 'quick_scratch', s, classified(_embedded(key), 'svm', faces=own_split), (key,))
 
 # %% ../../nbs/studies/04_trainings.ipynb #b911db96
 @study
 def comparators(seeds):
-    "The same support-vector machine on gradients, landmarks, and the features of EfficientNet-Lite0 and of quick."
+    "The same support-vector machine on gradients, landmarks, features of EfficientNet-Lite0 and of quick_scratch."
     by_hand = [Trial('comparators', name, 0, classified(f, 'svm')) for name, f in FEATURES.items()]
-    return by_hand + [_on_quick(s) for s in seeds]
+    return by_hand + [_on_scratch(s) for s in seeds]
