@@ -165,7 +165,7 @@ def fer_video(parser):
         help='a video; the number of a webcam (0), or an address (rtsp://…, http://…), which Ctrl-C ends')
     add('--model', metavar='RUN', help=f'{RUN} (default), or an ONNX file')
     add('--out', metavar='VIDEO',
-        help='write the video with boxes and emotions to this file (MP4, MOV, MKV or AVI; without sound)')
+        help='write the video with boxes and emotions to this file (MP4, MOV, MKV or AVI; sound by the extra sound)')
     add('--csv', metavar='FILE', help='write a row for each face in each frame to this file')
     add('--png', metavar='FILE', type=drawing, help='draw the timeline of the emotions to this file')
     add('--group', metavar='CSV',
@@ -173,6 +173,9 @@ def fer_video(parser):
     add('--window', type=float, metavar='S', default=.5,
         help='seconds over which probabilities are smoothed; 0 for no smoothing (default: 0.5)')
     add('--every', type=int, metavar='N', default=1, help='look at every Nth frame only')
+    add('--memory', type=float, metavar='S', default=30.,
+        help='seconds in which a face that was gone is known again (default: 30)')
+    add('--show', action='store_true', help='show it in a window, until q or Esc is pressed')
     add('--seconds', type=float, metavar='S', help='stop after this many seconds')
     add('--which', choices=('all', 'largest'), default='all', help='which faces to take where a frame has several')
     _model(parser, 'none')
@@ -195,11 +198,12 @@ def _video(args):
     paths = [p for p in (args.out, args.csv, args.png, args.group) if p]
     if len({Path(p).resolve() for p in (*paths, args.source)}) <= len(paths):
         raise FerError('each file needs a name of its own, other than that of the video')
-    how = dict(window=args.window, every=args.every, which=args.which)
+    how = dict(window=args.window, every=args.every, which=args.which, memory=args.memory, show=args.show)
     predictor, progress = _predictor(args, args.model, windows=False), sys.stdout.isatty()
     files = args.out, args.csv, args.png, args.group
     said = watch(args.source, predictor, *files, args.seconds, progress, **how)
     _say_video(said, args.window, paths)
+    if said['sound'] not in ('', 'kept', 'none'): say(f"fer_video: without sound: {said['sound']}", sys.stderr)
     if said['claimed'] and said['frames'] < .98 * said['claimed'] and not args.seconds:
         say(f"fer_video: the video claims {said['claimed']} frames; {said['frames']} could be read", sys.stderr)
 

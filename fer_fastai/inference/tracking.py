@@ -59,31 +59,52 @@ def appearance(
 
 def _cost(track, t, centre, side, look):
     "How badly a face fits a track: distance in face sizes, change of size, change of appearance."
-    distance = abs(track.ahead(t) - centre) / max(track.side, side) / (1 + t - track.seen)
-    return distance + .5 * abs(math.log(side / track.side)) + .5 * (1 - float(track.look @ look))
+    gone = t - track.seen
+    distance = abs(track.ahead(t) - centre) / max(track.side, side) / (1 + gone)
+    weight = .5 + 1.5 * min(gone, 1)                              # who was away may be another person
+    return distance + .5 * abs(math.log(side / track.side)) + weight * (1 - float(track.look @ look))
 
 # %% ../../nbs/inference/04_tracking.ipynb #ba21e40d
+def _pairs(cost, most):
+    "Rows of a cost matrix by the columns they are assigned to, where the cost is below `most`."
+    from scipy.optimize import linear_sum_assignment
+    return {j: i for i, j in zip(*linear_sum_assignment(cost)) if cost[i, j] < most}
+
 class Tracker:
     "Gives each face of a frame the number that it had before."
     def __init__(self,
-        patience:float=2., # seconds without a face after which it is forgotten
+        patience:float=1., # seconds in which a face that is gone is looked for where it should be
+        memory:float=30., # seconds in which it is known again by its appearance alone; then it is forgotten
         most:float=1.25, # the highest cost of a match
+        alike:float=.65, # the least correlation of two appearances that makes a face a returning one
     ):
-        self.patience, self.most = patience, most
+        self.patience, self.memory, self.most, self.alike = patience, memory, most, alike
         self.tracks, self.count = [], itertools.count(1)
 
-    def __call__(self,
-        found, # of (`Face`, crop uint8 [h,w])
-        t:float, # seconds
-    )->list: # a `Track` for each
-        "Assign the faces of a frame."
-        from scipy.optimize import linear_sum_assignment
-        self.tracks = [k for k in self.tracks if t - k.seen <= self.patience]
-        centre = lambda f: complex(f.x + f.width / 2, f.y + f.height / 2)
-        new = [(centre(f), max(f.width, f.height), appearance(c)) for f, c in found]
-        cost = np.array([[_cost(k, t, *n) for n in new] for k in self.tracks]).reshape(len(self.tracks), len(new))
-        mine = {j: self.tracks[i] for i, j in zip(*linear_sum_assignment(cost)) if cost[i, j] < self.most}
-        out = [mine.get(j) or Track(next(self.count)) for j in range(len(new))]
-        for k, n in zip(out, new): k.move(*n, t)
-        self.tracks += [k for k in out if k not in self.tracks]
-        return out
+# %% ../../nbs/inference/04_tracking.ipynb #ba3ac716
+@patch
+def _known(self:Tracker, new, t):
+    "The tracks of faces, by their index: of those that were just there, then of those that come back."
+    here = [k for k in self.tracks if t - k.seen <= self.patience]
+    gone = [k for k in self.tracks if t - k.seen > self.patience]
+    cost = np.array([[_cost(k, t, *n) for n in new] for k in here]).reshape(len(here), len(new))
+    known = {j: here[i] for j, i in _pairs(cost, self.most).items()}
+    rest = [j for j in range(len(new)) if j not in known]
+    other = np.array([[1 - float(k.look @ new[j][2]) for j in rest] for k in gone]).reshape(len(gone), len(rest))
+    return known | {rest[j]: gone[i] for j, i in _pairs(other, 1 - self.alike).items()}
+
+# %% ../../nbs/inference/04_tracking.ipynb #38bf3a2f
+@patch
+def __call__(self:Tracker,
+    found, # of (`Face`, crop uint8 [h,w])
+    t:float, # seconds
+)->list: # a `Track` for each
+    "Assign the faces of a frame."
+    self.tracks = [k for k in self.tracks if t - k.seen <= max(self.patience, self.memory)]
+    centre = lambda f: complex(f.x + f.width / 2, f.y + f.height / 2)
+    new = [(centre(f), max(f.width, f.height), appearance(c)) for f, c in found]
+    known = self._known(new, t)
+    out = [known.get(j) or Track(next(self.count)) for j in range(len(new))]
+    for k, n in zip(out, new): k.move(*n, t)
+    self.tracks += [k for k in out if k not in self.tracks]
+    return out

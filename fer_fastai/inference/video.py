@@ -6,7 +6,7 @@
 __all__ = ['Seen', 'follow', 'watch']
 
 # %% ../../nbs/inference/07_video.ipynb #69dc5188
-import contextlib, itertools
+import contextlib, heapq, itertools, os, sys
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -42,11 +42,13 @@ def follow(
     window:float=.5, # seconds of smoothing: the weight of a frame falls to 37 % in that time; 0 for none
     every:int=1, # look at every so many frames, and keep in between what was seen
     which:str='all', # faces of a frame, or the 'largest'
+    memory:float=30., # seconds after which a face that is gone is forgotten
 ): # yields (time, picture, list of `Seen`)
-    "Find, follow and read the faces of a video; `FerError` for a negative window or a step below 1."
-    if not window >= 0 or every < 1:
-        raise FerError(f'window {window}, every {every}: give seconds from 0 and a number of frames from 1')
-    tracker, seen = Tracker(), []
+    "Find, follow and read the faces of a video; `FerError` for negative seconds or a step below 1."
+    if not (window >= 0 and memory >= 0) or every < 1:
+        what = f'window {window}, memory {memory}, every {every}'
+        raise FerError(f'{what}: give seconds from 0 and a number of frames from 1')
+    tracker, seen = Tracker(memory=memory), []
     for i, (t, picture) in enumerate(pictures):
         if i % every == 0:
             found = predictor.faces(picture, which, 'always')
@@ -116,6 +118,57 @@ def _with_boxes(video, path, fps, live, uncertain, stack):
         write(t, _draw(np.ascontiguousarray(picture[..., ::-1]), seen, uncertain))
         yield t, picture, seen
 
+# %% ../../nbs/inference/07_video.ipynb #21dba5f0
+def _packets(stream, seconds, out):
+    "The packets of a stream as (time, stream to write to, packet), up to a time."
+    for packet in stream.container.demux(stream):
+        if packet.dts is None: continue                           # the last one is empty
+        time = float(packet.dts * packet.time_base)
+        if time > seconds: return
+        yield time, out, packet
+
+def _mix(film, silent, mixed, seconds):
+    "Pictures of one video and sound of another into a third, in the order of time."
+    inputs = silent.streams.video[0], *film.streams.audio[:1]
+    outputs = [mixed.add_stream_from_template(s) for s in inputs]
+    parts = [_packets(s, seconds, o) for s, o in zip(inputs, outputs)]
+    for _, out, packet in heapq.merge(*parts, key=lambda p: p[0]):
+        packet.stream = out
+        mixed.mux(packet)
+
+# %% ../../nbs/inference/07_video.ipynb #fcb0a643
+def _add_sound(path, source, seconds):
+    "Give a silent video the sound of its source, up to a time: 'kept', 'none', or why it couldn't be."
+    try: import av
+    except ImportError: return "no PyAV; pip install 'fer_fastai[sound]'"
+    mixed = Path(path).with_name(f'mixed{Path(path).suffix}')
+    try:
+        with av.open(str(source)) as film:
+            if not film.streams.audio: return 'none'
+            with av.open(str(path)) as silent, av.open(str(mixed), 'w') as out: _mix(film, silent, out, seconds)
+        os.replace(mixed, path)
+    except (av.FFmpegError, ValueError) as e: return f'it does not fit into {Path(path).suffix} ({e})'
+    finally: mixed.unlink(missing_ok=True)
+    return 'kept'
+
+# %% ../../nbs/inference/07_video.ipynb #2bc73e28
+def _check_window():
+    "`FerError` where no window can be opened; on Linux OpenCV would end the process."
+    here = sys.platform != 'linux' or os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
+    if not here: raise FerError('there is no screen to show the video on; leave the preview out')
+
+def _shown(video, uncertain):
+    "The same frames, each also in a window with its boxes, until q or Esc is pressed."
+    import cv2
+    try:
+        for t, picture, seen in video:
+            cv2.imshow('fer_fastai', _draw(np.ascontiguousarray(picture[..., ::-1]), seen, uncertain))
+            if cv2.waitKey(1) & 0xff in (27, ord('q')): return
+            yield t, picture, seen
+    except cv2.error as e: raise FerError(f'no window can be opened ({e.err}); leave the preview out') from e
+    finally:
+        with contextlib.suppress(cv2.error): cv2.destroyAllWindows()
+
 # %% ../../nbs/inference/07_video.ipynb #254e441e
 VIDEO_COLUMNS = ('frame', 'seconds', 'face', 'x', 'y', 'width', 'height', 'emotion', 'confidence', 'uncertain')
 
@@ -170,18 +223,20 @@ def _write_group(line, vocab, table, plot):
 def watch(
     source, # a video, the number of a webcam, or an address
     predictor:Predictor,
-    out=None, # a video with boxes to write (MP4, MOV, MKV or AVI; without sound)
+    out=None, # a video with boxes to write (MP4, MOV, MKV or AVI), with the sound of a film where PyAV is there
     table=None, # a CSV to write: a row for each face in each frame that was looked at, smoothed
     plot=None, # a PNG to write, with the timeline
     group=None, # a CSV to write: over time, how many faces were there, and the share of each emotion; a PNG beside it
     seconds:float=None, # stop after this long
     progress:bool=True, # show a progress bar?
-    **kwargs, # window, every, which, as for `follow`
-)->dict: # frames, seconds, dropped, breaks, and for each of the faces its seconds and most frequent emotion
+    show:bool=False, # show it in a window, too, until q or Esc is pressed?
+    **kwargs, # window, every, which, memory, as for `follow`
+)->dict: # frames, seconds, dropped, breaks, sound, and for each of the faces its seconds and most frequent emotion
     "Read a film to its end, what is live until Ctrl-C, in constant memory. Files appear complete or not at all."
     line, every = Timeline(), kwargs.get('every', 1)
     files = out, table, plot, group, group and Path(group).with_suffix('.png')
     _check_watch(seconds, files)
+    if show: _check_window()
     with contextlib.ExitStack() as stack:
         video, fps, total = stack.enter_context(frames(source))
         pictures, live = video, is_live(source) and total is None
@@ -189,10 +244,13 @@ def watch(
         paths = [stack.enter_context(atomic(p)) if p else None for p in files]
         csv_file = stack.enter_context(open(paths[1], 'w', newline='', encoding='utf-8')) if table else None
         video = bar(follow(video, predictor, **kwargs), progress and total is not None, total)
-        if out: video = _with_boxes(video, paths[0], fps, live, predictor.uncertain, stack)
-        n, t, faces = _noted(video, line, csv_file and csv_rows(csv_file), predictor, every, live)
+        with contextlib.ExitStack() as writing:
+            if out: video = _with_boxes(video, paths[0], fps, live, predictor.uncertain, writing)
+            if show: video = _shown(video, predictor.uncertain)
+            n, t, faces = _noted(video, line, csv_file and csv_rows(csv_file), predictor, every, live)
+        sound = _add_sound(paths[0], source, n / fps) if out and n and not live else ''
         if plot: save_figure(plot_timeline(line, predictor.vocab), paths[2])
         if group: _write_group(line, predictor.vocab, *paths[3:])
     rate = (n - 1) / t if live and t else fps        # a webcam is slower than it claims where the faces take longer
-    lost = dict(dropped=getattr(pictures, 'dropped', 0), breaks=getattr(pictures, 'breaks', 0))
+    lost = dict(dropped=getattr(pictures, 'dropped', 0), breaks=getattr(pictures, 'breaks', 0), sound=sound)
     return _said(n, t, faces, rate, every, total) | lost
