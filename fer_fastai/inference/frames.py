@@ -33,11 +33,16 @@ def _opencv():
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')       # FFmpeg's lines, too; read at the first video
     return cv2
 
+# %% ../../nbs/inference/06_frames.ipynb #00180ebe
 def is_live(
     source, # a video, the number of a webcam, or an address
 )->bool:
     "A webcam or an address, rather than a file?"
     return _camera(source) is not None or _is_address(source)
+
+def _may_end(source):
+    "Can it be a film? An RTSP server may name a length and is live all the same."
+    return not is_live(source) or urlsplit(str(source)).scheme in ('http', 'https')
 
 # %% ../../nbs/inference/06_frames.ipynb #f36c4061
 SILENCE = 5                    # seconds without a byte after which a connection is given up
@@ -163,7 +168,7 @@ def frames(
     cv2 = _opencv()
     video, frame = _first(cv2, source)
     fps, n = _rate(cv2, video), video.get(cv2.CAP_PROP_FRAME_COUNT)
-    n = int(n) if 0 < n < 1e9 and _camera(source) is None else None
+    n = int(n) if 0 < n < 1e9 and _may_end(source) else None
     if is_live(source) and n is None:
         with contextlib.closing(Live(source, opened=(video, frame))) as live: yield live, fps, None
         return

@@ -31,7 +31,8 @@ class Track:
     ):
         "Take in where it is now."
         if self.seen is None: self.side, self.look = side, look
-        elif t > self.seen: self.speed = .9 * self.speed + .1 * (centre - self.centre) / (t - self.seen)
+        else:                                                     # frames of a stream may arrive together
+            self.speed = .9 * self.speed + .1 * (centre - self.centre) / max(t - self.seen, .02)
         self.centre, self.seen = centre, t
         self.side = .9 * self.side + .1 * side
         self.look = .9 * self.look + .1 * look
