@@ -156,6 +156,7 @@ def _check_window():
     "`FerError` where no window can be opened; on Linux OpenCV would end the process."
     here = sys.platform != 'linux' or os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
     if not here: raise FerError('there is no screen to show the video on; leave the preview out')
+    os.environ.setdefault('QT_LOGGING_RULES', '*.warning=false')      # Qt misses fonts that nobody needs
 
 def _shown(video, uncertain):
     "The same frames, each also in a window with its boxes, until q or Esc is pressed."
