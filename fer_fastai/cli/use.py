@@ -100,16 +100,14 @@ def _predict(args):
 # %% ../../nbs/cli/03_use.ipynb #980de098
 @command
 def fer_export(parser):
-    """Write a model as one ONNX file: face crops in, calibrated probabilities out. It is compared with PyTorch before
-    it is written. Or write a web page around one that is ONNX already."""
+    "Write a model as one ONNX file, compared with PyTorch before; or a web page around one that is ONNX already."
     add = parser.add_argument
     add('run', metavar='RUN', help=RUN)
     add('onnx', metavar='FILE', nargs='?', help='the ONNX file to write')
     add('--web', metavar='DIR',
         help='make a folder with a static page that runs FILE, or else RUN, in the browser; npm brings its parts')
     add('--data', metavar='SOURCE', dest='source',
-        help='the faces on which it is checked, as for fer_train '
-             '(default: drawn ones, which say nothing about accuracy)')
+        help='the faces on which it is checked (default: drawn ones, which say nothing about accuracy)')
     add('--usage', default='PublicTest', help='which of these faces (default: PublicTest)')
     add('--int8', action='store_true',
         help='8-bit integers, calibrated on the Training faces of SOURCE; the loss in accuracy is measured')
@@ -147,8 +145,7 @@ def _to_page(args):
     "Write the page."
     from fer_fastai.inference.web import to_web
     size = to_web(args.onnx or args.run, args.web) / 2**20
-    say(f'{printable(args.web)}: {size:.0f} MB, a page for any web server; '
-        f'to look at it: python -m http.server -d {printable(args.web)}')
+    say(f'{printable(args.web)}: {size:.0f} MB; to look at it: python -m http.server -d {printable(args.web)}')
 
 def _export(args):
     "Write what was asked for."
@@ -161,20 +158,15 @@ def _export(args):
 def fer_video(parser):
     "Follow the faces in a video, a webcam's picture or a stream, and show their emotions over time."
     add = parser.add_argument
-    add('source', metavar='FILE',
-        help='a video; the number of a webcam (0), or an address (rtsp://…, http://…), which Ctrl-C ends')
+    add('source', metavar='FILE', help='a video; a webcam (0), or an address (rtsp://…, http://…), which Ctrl-C ends')
     add('--model', metavar='RUN', help=f'{RUN} (default), or an ONNX file')
-    add('--out', metavar='VIDEO',
-        help='write the video with boxes and emotions to this file (MP4, MOV, MKV or AVI; sound by the extra sound)')
+    add('--out', metavar='VIDEO', help='write the video with boxes (MP4, MOV, MKV or AVI; sound by the extra sound)')
     add('--csv', metavar='FILE', help='write a row for each face in each frame to this file')
     add('--png', metavar='FILE', type=drawing, help='draw the timeline of the emotions to this file')
-    add('--group', metavar='CSV',
-        help='write how many faces were there over time, and the share of each emotion; a PNG beside it')
-    add('--window', type=float, metavar='S', default=.5,
-        help='seconds over which probabilities are smoothed; 0 for no smoothing (default: 0.5)')
+    add('--group', metavar='CSV', help='write the number of faces and the shares of emotions over time; a PNG beside it')
+    add('--window', type=float, metavar='S', default=.5, help='seconds of smoothing; 0 for none (default: 0.5)')
     add('--every', type=int, metavar='N', default=1, help='look at every Nth frame only')
-    add('--memory', type=float, metavar='S', default=30.,
-        help='seconds in which a face that was gone is known again (default: 30)')
+    add('--memory', type=float, metavar='S', default=30, help='seconds before a lost face is forgotten (default: 30)')
     add('--show', action='store_true', help='show it in a window, until q or Esc is pressed')
     add('--seconds', type=float, metavar='S', help='stop after this many seconds')
     add('--which', choices=('all', 'largest'), default='all', help='which faces to take where a frame has several')
