@@ -166,7 +166,7 @@ def fer_video(parser):
     add('--group', metavar='CSV', help='write the number of faces and the shares of emotions over time; a PNG beside it')
     add('--window', type=float, metavar='S', default=.5, help='seconds of smoothing; 0 for none (default: 0.5)')
     add('--every', type=int, metavar='N', default=1, help='look at every Nth frame only')
-    add('--memory', type=float, metavar='S', default=30, help='seconds until a lost face is forgotten (default: 30)')
+    add('--memory', type=float, metavar='S', default=30, help='seconds until a lost face is forgotten (default 30)')
     add('--show', action='store_true', help='show it in a window, until q or Esc is pressed')
     add('--seconds', type=float, metavar='S', help='stop after this many seconds')
     add('--which', choices=('all', 'largest'), default='all', help='which faces to take where a frame has several')
