@@ -163,7 +163,7 @@ def fer_video(parser):
     add('--out', metavar='VIDEO', help='write the video with boxes (MP4, MOV, MKV or AVI; sound by the extra sound)')
     add('--csv', metavar='FILE', help='write a row for each face in each frame to this file')
     add('--png', metavar='FILE', type=drawing, help='draw the timeline of the emotions to this file')
-    add('--group', metavar='CSV', help='write the number of faces and the shares of emotions over time; a PNG beside it')
+    add('--group', metavar='CSV', help='write the number of faces and the shares of emotions over time; and a PNG')
     add('--window', type=float, metavar='S', default=.5, help='seconds of smoothing; 0 for none (default: 0.5)')
     add('--every', type=int, metavar='N', default=1, help='look at every Nth frame only')
     add('--memory', type=float, metavar='S', default=30, help='seconds until a lost face is forgotten (default 30)')
