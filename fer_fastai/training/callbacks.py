@@ -20,7 +20,7 @@ with quiet_fastai():
 from ..data.faceset import FaceSet
 from ..data.augment import FaceInput
 from ..data.degrade import degraded
-from ..data.votes import vote_shares
+from ..data.votes import FERPLUS, label_shares, vote_shares
 
 # %% ../../nbs/training/01_callbacks.ipynb #7f757e28
 def bare(
@@ -49,19 +49,24 @@ class EMA(Callback):
 
 # %% ../../nbs/training/01_callbacks.ipynb #94b95b33
 class VoteLabels(Callback):
-    "Before each epoch, draws a share of the training labels from the votes; validation keeps its labels."
+    """Before each epoch, draws a share of the training labels from the votes; validation keeps its labels.
+    Where the labels are FER+'s, from the shares of the votes, else from `label_shares`."""
     order = -19                                                   # after the epoch's seed
     def __init__(self,
         faces:FaceSet, # with votes, else `FerError`
         share:float=.5, # of the labels that are drawn, on average; from 0 to 1
     ):
-        self.labels, self.share = faces.labels, share
-        self.shares = torch.from_numpy(vote_shares(faces))
+        self.faces, self.labels, self.share = faces, faces.labels, share
+        vote_shares(faces)                                        # complains where there are no votes
     @property
     def rows(self):
         "The training faces, behind what a distributed training puts around their DataLoader."
         return getattr(self.dls.train, 'dl', self.dls.train).rows
-    def before_fit(self): self.before = self.rows.labels
+    def before_fit(self):
+        self.before = self.rows.labels
+        plus = self.faces.vocab == FERPLUS
+        shares = vote_shares(self.faces) if plus else label_shares(self.faces, self.rows.where)
+        self.shares = torch.from_numpy(shares)
     def after_fit(self): self.rows.labels = self.before           # a later fit and the plots see the true labels
     def before_epoch(self):
         drawn = (torch.rand(len(self.labels)) < self.share) & (self.shares.sum(1) > 0)

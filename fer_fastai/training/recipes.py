@@ -188,11 +188,16 @@ _GPU = Recipe(
 # %% ../../nbs/training/00_recipes.ipynb #b7a0ede7
 _TAUGHT = (
     SCRATCH.but(
-        name='quick', pretrained='results/experiments/seeds/quick_scratch_0.safetensors', epochs=40, lr=.1,
+        name='taught', pretrained='results/experiments/seeds/quick_scratch_0.safetensors', epochs=40, lr=.1,
         teachers='results/experiments/seeds/*_[01].safetensors', degrade=.3, label_smoothing=0., choose='last',
-        why='the model that comes with the package: quick_scratch, taught further by two recorded seeds each of that '
-        'and transfer_lite (Hinton et al. 2015, arXiv:1503.02531); the last epoch, because 5 % of the faces are too '
-        'few to choose one by'),
+        why='quick_scratch, taught further by two recorded seeds each of that and transfer_lite (Hinton et al. 2015, '
+        'arXiv:1503.02531); the last epoch, because 5 % of the faces are too few to choose one by'),
+    SCRATCH.but(
+        name='quick', pretrained='results/taught.safetensors', epochs=32, lr=.06, pct_start=.1,
+        teachers='results/experiments/seeds/*_[012].safetensors', distil=.6, votes=.5, degrade=.2, label_smoothing=0.,
+        choose='last',
+        why='the model that comes with the package: taught, with more teachers, and half of the labels drawn from how '
+        'likely each is given the ten FER+ votes of the face (Barsoum et al. 2016, arXiv:1608.01041)'),
     SCRATCH.but(
         name='quick_votes', votes=.5,
         why='quick_scratch, with half of the labels drawn from the ten FER+ votes of each face (Barsoum et al. 2016, '
