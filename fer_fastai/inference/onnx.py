@@ -38,12 +38,12 @@ class Deployed(nn.Module):
     def forward(self, faces, views):
         "Reduce, sample each view, normalise, run the network, average, divide by the temperature."
         n, v = faces.shape[0], views.shape[0]
-        x = faces[:, None].float()
+        x = faces.float()
         if self.reduce is not None: x = self.reduce @ x @ self.reduce.T
-        x = x[:, None].expand(-1, v, -1, -1, -1).flatten(0, 1)
-        grid = views[None].expand(n, -1, -1, -1, -1).flatten(0, 1)
-        x = F.grid_sample(x, grid, padding_mode='reflection', align_corners=False) * self.scale + self.bias
-        logits = self.model(x).unflatten(0, (n, v))
+        x = x[None].expand(v, -1, -1, -1)                         # faces as channels: ONNX Runtime shares these among threads
+        x = F.grid_sample(x, views, padding_mode='reflection', align_corners=False)
+        x = x.flatten(0, 1)[:, None] * self.scale + self.bias
+        logits = self.model(x).unflatten(0, (v, n)).transpose(0, 1)
         return (logits.softmax(2).mean(1).clamp(min=1e-12).log() / self.temperature).softmax(1), logits
 
 # %% ../../nbs/inference/08_onnx.ipynb #cf15025b

@@ -81,15 +81,15 @@ def tta(seeds):
 # %% ../../nbs/studies/05_analyses.ipynb #01b0c918
 def answers_of(
     lab, # the Lab
-    key:str, # of a model
+    model, # a run folder; None for the model that comes with the package
 )->tuple: # the `TorchModel`, and a function of crops that gives float [n,c]
     "A model, and its calibrated probabilities from the views that it uses by itself."
-    net = TorchModel(lab.folder(key))
+    net = TorchModel(model)
     return net, lambda crops: net.probabilities(crops, net.spec['tta'], 128, lab.progress)
 
 def _member(lab, key, pixels):
     "A model's answers to PublicTest, made once, and milliseconds a face."
-    net, ask = answers_of(lab, key)
+    net, ask = answers_of(lab, lab.folder(key))
     probs = cached(lab, f"PublicTest_{key.replace('/', '_')}", lambda: ask(pixels))
     return probs, _milliseconds(net.model, net.prep, pixels[:256], net.spec['tta'])
 
