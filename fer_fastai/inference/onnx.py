@@ -40,7 +40,7 @@ class Deployed(nn.Module):
         n, v = faces.shape[0], views.shape[0]
         x = faces.float()
         if self.reduce is not None: x = self.reduce @ x @ self.reduce.T
-        x = x[None].expand(v, -1, -1, -1)                         # faces as channels: ONNX Runtime shares these among threads
+        x = x[None].expand(v, -1, -1, -1)                         # faces as channels: threads share these
         x = F.grid_sample(x, views, padding_mode='reflection', align_corners=False)
         x = x.flatten(0, 1)[:, None] * self.scale + self.bias
         logits = self.model(x).unflatten(0, (v, n)).transpose(0, 1)
