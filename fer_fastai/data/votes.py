@@ -156,8 +156,8 @@ def label_shares(
     X, voted = np.hstack([shares, np.sqrt(shares)]), total[:, 0] > 0
     at = np.arange(len(faces)) if known is None else np.asarray(known)
     at = at[voted[at]]
-    model = LogisticRegression(max_iter=2000).fit(X[at], faces.labels[at])
-    out = np.zeros((len(faces), len(faces.vocab)))
-    out[:, model.classes_] = model.predict_proba(X)
+    there, out = np.unique(faces.labels[at]), np.zeros((len(faces), len(faces.vocab)))
+    if len(there) < 2: out[:, there] = 1                          # nothing to learn
+    else: out[:, there] = LogisticRegression(max_iter=2000).fit(X[at], faces.labels[at]).predict_proba(X)
     return out * voted[:, None]
 
