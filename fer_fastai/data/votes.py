@@ -88,12 +88,17 @@ def vote_shares(
     return votes / np.maximum(votes.sum(1, keepdims=True), 1)
 
 # %% ../../nbs/data/03_votes.ipynb #698ca7a0
+def _given(faces):
+    "The columns of votes; `FerError` where the faces have none."
+    votes = faces.table.filter(regex='^vote_')
+    if votes.empty: raise FerError(NO_VOTES)
+    return votes
+
 def vote_table(
     faces:FaceSet, # with votes
 )->pd.DataFrame: # [n] choice, share (0 to 1, of all votes, for the choice), label_share (for the face's own label)
     "The name with most votes for each face; None and NaN without votes; `FerError` where the faces have none at all."
-    votes = faces.table.filter(regex='^vote_')
-    if votes.empty: raise FerError(NO_VOTES)
+    votes = _given(faces)
     v, names = votes.to_numpy(dtype=float), np.array([c.removeprefix('vote_') for c in votes])
     total, own = v.sum(1), np.zeros(len(faces))
     for i, c in enumerate(faces.vocab):
@@ -149,8 +154,7 @@ def label_shares(
 )->np.ndarray: # float64 [n,c]; rows sum to 1, or to 0 for a face without votes
     "How likely each label is, given the votes: a logistic regression on their shares, and the roots of these."
     from sklearn.linear_model import LogisticRegression
-    votes = faces.table.filter(regex='^vote_').to_numpy(dtype=float)
-    if not votes.size: raise FerError(NO_VOTES)
+    votes = _given(faces).to_numpy(dtype=float)
     total = votes.sum(1, keepdims=True)
     shares = votes / np.maximum(total, 1)
     X, voted = np.hstack([shares, np.sqrt(shares)]), total[:, 0] > 0
@@ -160,4 +164,3 @@ def label_shares(
     if len(there) < 2: out[:, there] = 1                          # nothing to learn
     else: out[:, there] = LogisticRegression(max_iter=2000).fit(X[at], faces.labels[at]).predict_proba(X)
     return out * voted[:, None]
-

@@ -57,16 +57,15 @@ class VoteLabels(Callback):
         share:float=.5, # of the labels that are drawn, on average; from 0 to 1
     ):
         self.faces, self.labels, self.share = faces, faces.labels, share
-        vote_shares(faces)                                        # complains where there are no votes
+        self.shares = torch.from_numpy(vote_shares(faces))
     @property
     def rows(self):
         "The training faces, behind what a distributed training puts around their DataLoader."
         return getattr(self.dls.train, 'dl', self.dls.train).rows
     def before_fit(self):
         self.before = self.rows.labels
-        plus = self.faces.vocab == FERPLUS
-        shares = vote_shares(self.faces) if plus else label_shares(self.faces, self.rows.where)
-        self.shares = torch.from_numpy(shares)
+        if self.faces.vocab != FERPLUS:
+            self.shares = torch.from_numpy(label_shares(self.faces, self.rows.where))
     def after_fit(self): self.rows.labels = self.before           # a later fit and the plots see the true labels
     def before_epoch(self):
         drawn = (torch.rand(len(self.labels)) < self.share) & (self.shares.sum(1) > 0)
