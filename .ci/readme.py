@@ -77,6 +77,8 @@ def page(notebook, target):
     "The files of a page: its text and its pictures."
     nb = nbformat.read(ROOT/f'nbs/{notebook}.ipynb', as_version=4)
     nb.metadata['language_info'] = {'name': 'python'}
+    for c in nb.cells:
+        if c.source.startswith('#| echo: false'): c.metadata['tags'] = sorted({*c.metadata.get('tags', []), 'hide_input'})
     where = {'output_files_dir': 'nbs/images', 'unique_key': notebook}
     said, resources = MarkdownExporter(config=config).from_notebook_node(nb, where)
     said = re.sub(r'\]\((?!https?:|#|nbs/)(\.\./)?', lambda m: '](' if m[1] else '](nbs/', said)      # as seen from the root
