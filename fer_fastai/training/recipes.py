@@ -56,7 +56,7 @@ class Recipe:
     erase: float = 0.             # probability of an erased rectangle
     degrade: float = 0.           # probability that light, resolution, blur, grain and JPEG spoil a face
     mixup: float = 0.             # alpha of fastai's MixUp (Zhang et al. 2018, arXiv:1710.09412); 0 for none
-    teachers: str = ''            # a model, a folder, or a pattern: their answers to the same views are learned, too
+    teachers: str = ''            # models, folders, patterns, with commas: their answers to the same views are learned
     distil: float = .9            # with `teachers`: their share of the loss
     ema: float = 0.               # decay of the moving average of the weights, which is what is kept; 0 for none
     tta: str = 'none'             # views that are averaged at test time: 'none', 'flip' or 'ten' crops
@@ -186,18 +186,27 @@ _GPU = Recipe(
     lr=.1, ema=.999, valid_pct=.1)
 
 # %% ../../nbs/training/00_recipes.ipynb #b7a0ede7
+_SEEDS = 'results/experiments/seeds/'
+_FIVE = f'{_SEEDS}quick_scratch_[012].safetensors, {_SEEDS}transfer_lite_[01].safetensors'
+_VOTED = SCRATCH.but(
+    name='taught_votes', pretrained='results/taught.safetensors', epochs=32, lr=.06, pct_start=.1, teachers=_FIVE,
+    distil=.6, votes=.5, degrade=.2, label_smoothing=0., choose='last',
+    why='taught, with more teachers, and half of the labels drawn from how likely each is given the ten FER+ votes of '
+    'the face (Barsoum et al. 2016, arXiv:1608.01041)')
+
+# %% ../../nbs/training/00_recipes.ipynb #57862ee5
 _TAUGHT = (
     SCRATCH.but(
         name='taught', pretrained='results/experiments/seeds/quick_scratch_0.safetensors', epochs=40, lr=.1,
-        teachers='results/experiments/seeds/*_[01].safetensors', degrade=.3, label_smoothing=0., choose='last',
+        teachers=f'{_SEEDS}*_[01].safetensors', degrade=.3, label_smoothing=0., choose='last',
         why='quick_scratch, taught further by two recorded seeds each of that and transfer_lite (Hinton et al. 2015, '
         'arXiv:1503.02531); the last epoch, because 5 % of the faces are too few to choose one by'),
-    SCRATCH.but(
-        name='quick', pretrained='results/taught.safetensors', epochs=32, lr=.06, pct_start=.1,
-        teachers='results/experiments/seeds/*_[012].safetensors', distil=.6, votes=.5, degrade=.2, label_smoothing=0.,
-        choose='last',
-        why='the model that comes with the package: taught, with more teachers, and half of the labels drawn from how '
-        'likely each is given the ten FER+ votes of the face (Barsoum et al. 2016, arXiv:1608.01041)'),
+    _VOTED,
+    _VOTED.but(
+        name='quick', pretrained='results/taught_votes.safetensors',
+        teachers=f'{_FIVE}, results/taught_votes.safetensors',
+        why='the model that comes with the package: taught_votes once more, with its first outcome as a sixth teacher '
+        '(born-again networks, Furlanello et al. 2018, arXiv:1805.04770)'),
     SCRATCH.but(
         name='quick_votes', votes=.5,
         why='quick_scratch, with half of the labels drawn from the ten FER+ votes of each face (Barsoum et al. 2016, '

@@ -74,16 +74,22 @@ def check_start(
         raise FerError(f"{recipe.pretrained} has {', '.join(other)}, other than the recipe {recipe.name}; set that in "
                        "the recipe")
 
+# %% ../../nbs/training/05_setup.ipynb #98f91bf4
+def _model_files(name):
+    "What a name stands for: a model, all of a folder, or those of a pattern; `FerError` where there is none."
+    place, files = Path(name), [name]
+    if '*' in place.name: files = sorted(place.parent.glob(place.name))
+    elif place.is_dir() and not is_model(name): files = sorted(place.glob('*.safetensors'))
+    if files: return files
+    raise FerError(f'{place} holds no model; name a model, a run, a folder of .safetensors or a pattern')
+
 # %% ../../nbs/training/05_setup.ipynb #ce48ebe4
 def load_teachers(
     recipe:Recipe, # with `teachers`
     faces:FaceSet, # whose classes they must know
 )->list: # of (model, its FaceInput), for `Teachers`
     "The models of a recipe's teachers; `FerError` where there is none, or one knows other classes."
-    place, files = Path(recipe.teachers), [recipe.teachers]
-    if '*' in place.name: files = sorted(place.parent.glob(place.name))
-    elif place.is_dir() and not is_model(recipe.teachers): files = sorted(place.glob('*.safetensors'))
-    if not files: raise FerError(f'{place} holds no model; name a model, a run, a folder of .safetensors or a pattern')
+    files = [file for name in recipe.teachers.split(',') for file in _model_files(name.strip())]
     loaded = [load_model(f) for f in files]
     for file, (_, spec) in zip(files, loaded):
         if spec['vocab'] != list(faces.vocab):
