@@ -78,7 +78,7 @@ def check_start(
 def _model_files(name):
     "What a name stands for: a model, all of a folder, or those of a pattern; `FerError` where there is none."
     place, files = Path(name), [name]
-    if '*' in place.name: files = sorted(place.parent.glob(place.name))
+    if set('*?[') & set(place.name): files = sorted(place.parent.glob(place.name))
     elif place.is_dir() and not is_model(name): files = sorted(place.glob('*.safetensors'))
     if files: return files
     raise FerError(f'{place} holds no model; name a model, a run, a folder of .safetensors or a pattern')
