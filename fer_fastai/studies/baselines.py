@@ -15,11 +15,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 from ..core import FerError, progress as bar
 from ..files import atomic, cache_dir, sha256_of
 from ..data.detection import silent
 from ..data.networks import WHEEL, files_from_wheel
+
+# %% ../../nbs/studies/02_baselines.ipynb #4c8a22e2
+try: from sklearnex.svm import SVC
+except ImportError: from sklearn.svm import SVC
 
 # %% ../../nbs/studies/02_baselines.ipynb #c6690891
 def hog(
