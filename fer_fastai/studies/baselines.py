@@ -126,7 +126,7 @@ CLASSIFIERS = dict(
     svm=lambda C, seed: SVC(C=C, cache_size=2000, random_state=seed),
     network=lambda C, seed: MLPClassifier((256,), alpha=1 / C, early_stopping=True, max_iter=60, random_state=seed))
 # C: the larger, the less regularised
-GRID = dict(linear=(1e-4, 1e-3, 1e-2, .1, 1.), svm=(.3, 1., 3., 10., 30.), network=(1e2, 1e4))
+GRID = dict(linear=(1e-4, 1e-3, 1e-2, .1, 1.), svm=(.01, .03, .1, .3, 1., 3., 10., 30.), network=(1e2, 1e4))
 
 # %% ../../nbs/studies/02_baselines.ipynb #5d6c98eb
 def classify(
