@@ -197,7 +197,7 @@ _VOTED = SCRATCH.but(
 # %% ../../nbs/training/00_recipes.ipynb #57862ee5
 _TAUGHT = (
     SCRATCH.but(
-        name='taught', pretrained='results/experiments/seeds/quick_scratch_0.safetensors', epochs=40, lr=.1,
+        name='taught', pretrained=f'{_SEEDS}quick_scratch_0.safetensors', epochs=40, lr=.1,
         teachers=f'{_SEEDS}*_[01].safetensors', degrade=.3, label_smoothing=0., choose='last',
         why='quick_scratch, taught further by two recorded seeds each of that and transfer_lite (Hinton et al. 2015, '
         'arXiv:1503.02531); the last epoch, because 5 % of the faces are too few to choose one by'),
@@ -212,7 +212,7 @@ _TAUGHT = (
         why='quick_scratch, with half of the labels drawn from the ten FER+ votes of each face (Barsoum et al. 2016, '
         'arXiv:1608.01041): extra label data, to be kept apart in every table'),
     SCRATCH.but(
-        name='quick_plus', pretrained='results/experiments/seeds/quick_scratch_0.safetensors', epochs=30, lr=.1,
+        name='quick_plus', pretrained=f'{_SEEDS}quick_scratch_0.safetensors', epochs=30, lr=.1,
         votes=1., degrade=.3, label_smoothing=0., balance=0., choose='last',
         why="quick_scratch, trained further on FER+'s labels (--labels ferplus): each drawn from the votes of its "
         'face, as its authors found best (Barsoum et al. 2016, arXiv:1608.01041)'),
