@@ -208,9 +208,9 @@ _TAUGHT = (
         why='the model that comes with the package: taught_votes once more, with its first outcome as a sixth teacher '
         '(born-again networks, Furlanello et al. 2018, arXiv:1805.04770)'),
     SCRATCH.but(
-        name='quick_votes', votes=.5,
-        why='quick_scratch, with half of the labels drawn from the ten FER+ votes of each face (Barsoum et al. 2016, '
-        'arXiv:1608.01041): extra label data, to be kept apart in every table'),
+        name='quick_votes', votes=.5, choose='last',
+        why='quick_scratch, with half of the labels drawn from how likely each is given the ten FER+ votes of the face '
+        '(Barsoum et al. 2016, arXiv:1608.01041): extra label data, to be kept apart in every table'),
     SCRATCH.but(
         name='quick_plus', pretrained=f'{_SEEDS}quick_scratch_0.safetensors', epochs=30, lr=.1,
         votes=1., degrade=.3, label_smoothing=0., balance=0., choose='last',
