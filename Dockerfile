@@ -1,19 +1,26 @@
 # The HTTP service without torch: ONNX Runtime, MediaPipe, FastAPI. The image holds the models and both detector files, so that it
-# starts offline.
+# starts offline. BASE is any Debian image with Python and its venv module.
 #
 #     docker build -t fer_serve . && docker run --rm -p 127.0.0.1:8000:8000 fer_serve
-FROM python:3.12-slim AS build
-COPY . /src
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r /src/docker/requirements.txt \
-    && /venv/bin/pip install --no-cache-dir --no-deps /src
-ENV FER_FASTAI_HOME=/models
-RUN /venv/bin/fer_setup
+ARG BASE=python:3.12-slim
 
-FROM python:3.12-slim
-RUN apt-get update && apt-get install -y --no-install-recommends libgl1 libegl1 libgles2 libglib2.0-0 \
-    && rm -rf /var/lib/apt/lists/* && useradd --uid 10001 --no-create-home fer
+FROM ${BASE} AS build
+COPY . /src
+# MediaPipe asks for the large OpenCV with windows; it runs with the small one that the requirements name
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r /src/docker/requirements.txt \
+    && /venv/bin/pip install --no-cache-dir --no-deps 'mediapipe>=0.10.33' /src
+# MediaPipe loads the two dispatch libraries and draws nothing: no driver behind them, which would bring LLVM
+RUN apt-get update && cd /tmp && apt-get download libegl1 libgles2 libglvnd0 \
+    && for deb in *.deb; do dpkg -x "$deb" /gl; done
+ENV FER_FASTAI_HOME=/models
+RUN cp -r /gl/usr/lib/. /usr/lib/ && ldconfig && /venv/bin/fer_setup && /venv/bin/pip uninstall -q -y pip
+
+FROM ${BASE}
+RUN useradd --uid 10001 --no-create-home fer
+COPY --from=build /gl/usr/lib/ /usr/lib/
 COPY --from=build /venv /venv
 COPY --from=build /models /models
+RUN ldconfig
 ENV FER_FASTAI_HOME=/models PYTHONUNBUFFERED=1 MPLCONFIGDIR=/tmp
 USER 10001
 EXPOSE 8000
