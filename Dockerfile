@@ -23,6 +23,8 @@ COPY --from=build /models /models
 RUN ldconfig
 ENV FER_FASTAI_HOME=/models PYTHONUNBUFFERED=1 MPLCONFIGDIR=/tmp
 USER 10001
+# the build ends here where a library is missing
+RUN ["/venv/bin/python", "-c", "from fer_fastai.data.detection import FaceDetector; FaceDetector().prepare()"]
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=3s CMD ["/venv/bin/python", "-c", \
     "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=2)"]
