@@ -210,7 +210,8 @@ _TAUGHT = (
     SCRATCH.but(
         name='quick_votes', votes=.5, choose='last',
         why='quick_scratch, with half of the labels drawn from how likely each is given the ten FER+ votes of the face '
-        '(Barsoum et al. 2016, arXiv:1608.01041): extra label data, to be kept apart in every table'),
+        '(Barsoum et al. 2016, arXiv:1608.01041): extra label data, to be kept apart in every table; from scratch it '
+        'did worse than without (results/quick_votes.json)'),
     SCRATCH.but(
         name='quick_plus', pretrained=f'{_SEEDS}quick_scratch_0.safetensors', epochs=30, lr=.1,
         votes=1., degrade=.3, label_smoothing=0., balance=0., choose='last',
