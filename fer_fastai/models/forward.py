@@ -6,12 +6,12 @@
 __all__ = ['face_input', 'view_probabilities', 'predict', 'embeddings', 'Sampled']
 
 # %% ../../nbs/models/05_forward.ipynb #d3fc5a15
-import numpy as np, torch, torch.nn.functional as F
+import numpy as np, torch
 from torch import nn
 from fastcore.meta import delegates
 from ..core import progress as bar
 from ..data.views import TTA, check_tta, view_grids
-from ..data.augment import FaceInput, tta_views
+from ..data.augment import FaceInput, sample_at, tta_views
 from .spec import at_once
 
 # %% ../../nbs/models/05_forward.ipynb #edbf083f
@@ -61,8 +61,6 @@ def embeddings(
     return torch.cat(out).numpy()
 
 # %% ../../nbs/models/05_forward.ipynb #04607c4f
-def _sample(x, views): return F.grid_sample(x, views, padding_mode='reflection', align_corners=False)
-
 class Sampled(nn.Module):
     "Faces [v,n,h,w] at the places `views` [v,size,size,2]. The one view in the middle is cut out, which is faster."
     def __init__(self,
@@ -75,7 +73,7 @@ class Sampled(nn.Module):
         self.register_buffer('middle', torch.from_numpy(view_grids(spec, 'none')))
 
     def forward(self, x, views):
-        if not self.whole: return _sample(x, views)               # the view lies between the pixels of the face
-        cut = lambda x, views: x[:, :, self.part, self.part].clone()
+        if not self.whole: return sample_at(x, views)             # the view lies between the pixels of the face
+        cut = lambda x, views: x[:, :, self.part, self.part].clone()      # a branch must not return its input
         is_middle = ((views - self.middle).abs() < 1e-6).all()
-        return torch.cond(is_middle, cut, _sample, (x, views))
+        return torch.cond(is_middle, cut, sample_at, (x, views))
