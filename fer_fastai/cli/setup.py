@@ -7,6 +7,7 @@ __all__ = ['fer_setup']
 
 # %% ../../nbs/cli/04_setup.ipynb #a03e4e5f
 from ..core import FerError
+from ..data.detection import FaceDetector
 from ..data.networks import FULL, SHORT, cached, detector_files
 from ..models.locate import SHIPPED
 from .common import command, say
@@ -14,15 +15,18 @@ from .common import command, say
 # %% ../../nbs/cli/04_setup.ipynb #9e290b11
 @command
 def fer_setup(parser):
-    """Fetch everything that is otherwise fetched on first use, and say what is there.
+    """Fetch everything that is otherwise fetched on first use, say what is there, and try it.
     Afterwards pictures, films and the services need no network."""
     parser.add_argument('--check', action='store_true', help='fetch nothing; exit 1 where something is missing')
     return _set_up
 
 def _set_up(args):
-    "Fetch, then list."
+    "Fetch, list, and start the detector: a library of the system may be missing."
     if not args.check: detector_files()
     places = {'finds near faces': cached(SHORT), 'finds far faces': cached(FULL)}
     for what, place in places.items(): say(f"{what:18}{place or 'is missing'}")
     say(f"{'names emotions':18}{', '.join(SHIPPED)}, in the package")
     if not all(places.values()): raise FerError('something is missing; run fer_setup where there is a network')
+    FaceDetector().prepare()
+    say('faces can be found here')
+

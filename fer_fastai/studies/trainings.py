@@ -205,7 +205,10 @@ def even(name):
 # %% ../../nbs/studies/04_trainings.ipynb #246eea59
 def _backbone(lab, trial):
     "Train a backbone, and measure what it costs."
-    said = train_trial(lab, trial, even(trial.name), lab.faces)
+    recipe = even(trial.name)
+    if trial.needs:                                                  # as many steps as the first seed
+        recipe = recipe.but(**{k: lab.result(trial.needs[0])['budget'][k] for k in ('epochs', 'steps')})
+    said = train_trial(lab, trial, recipe, lab.faces)
     r = said['recipe']
     cost = costs(load_model(lab.folder(trial.key))[0], (r['channels'], r['size'], r['size']))
     lab.write(trial, said | dict(cost=cost))
@@ -213,7 +216,10 @@ def _backbone(lab, trial):
 @study
 def backbones(seeds):
     "Networks in equal minutes: accuracy against parameters, multiply-adds and speed."
-    return [Trial('backbones', name, s, _backbone, minutes=30.) for s in seeds for name in BACKBONES]
+    first = [Trial('backbones', name, 0, _backbone, minutes=30.) for name in BACKBONES]
+    again = lambda t, s: Trial('backbones', t.name, s, _backbone, (t.key,))
+    return first + [again(t, s) for s in list(seeds)[1:] for t in first]
+
 
 # %% ../../nbs/studies/04_trainings.ipynb #38024b02
 def _imagenet_features(lab, trial):
