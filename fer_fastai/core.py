@@ -76,10 +76,16 @@ def progress(
     show:bool=True, # show a bar?
     total:int=None, # number of items, where they have no length
 ):
-    "The items, behind fastai's progress bar or plain; the bar goes when it is done."
-    if not show: return items
+    "The items, behind fastai's progress bar or plain; the bar goes when it is done. `total` may be an estimate."
+    total = len(items) if show and total is None else total
+    if not (show and total): return items
     from fastprogress.fastprogress import progress_bar
-    return progress_bar(items, total=total, leave=False)
+    def every():
+        for i, o in enumerate(items):
+            bar.total = max(bar.total, i + 1)                     # fastprogress would leave the items beyond it out
+            yield o
+    bar = progress_bar(every(), total=total, leave=False)
+    return bar
 
 # %% ../nbs/00_core.ipynb #93408dcb
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ __all__ = ['scratch', 'contents', 'atomic', 'write_json', 'save_figure', 'sha256
            'safe_cell', 'readable', 'ordinary_file']
 
 # %% ../nbs/01_files.ipynb #faee4639
-import contextlib, errno, hashlib, json, os, re, shutil, tempfile
+import contextlib, errno, hashlib, json, os, re, shutil, stat, tempfile
 from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
@@ -92,6 +92,13 @@ def _share(work, mode):
     for p in (work, *work.rglob('*')):
         if p.is_file() and not p.is_symlink() and p.stat().st_mode & 0o777 != mode: p.chmod(mode)
 
+# %% ../nbs/01_files.ipynb #27523363
+def _fits(place, folder):
+    "Is it what is to be replaced, or not there? One look: another process may just be putting it there."
+    try: mode = place.stat().st_mode
+    except FileNotFoundError: return True
+    return (stat.S_ISDIR if folder else stat.S_ISREG)(mode)
+
 # %% ../nbs/01_files.ipynb #4ff93c2f
 # long: what goes wrong is said in one place
 @contextlib.contextmanager
@@ -104,7 +111,7 @@ def atomic(
     try:
         place = Path(os.path.realpath(path))
         place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists() and not (place.is_dir() if folder else place.is_file()):
+        if not _fits(place, folder):
             what = 'no folder' if folder else 'a folder or a device'
             raise FerError(f'cannot write {path}: it is {what}; name another place')
         stays = folder and (_stays(place) or place.is_dir() and place == Path.cwd())
@@ -129,8 +136,9 @@ def write_json(
     path, # the file
     data, # what JSON can hold
 ):
-    "Write `data` to `path` as indented JSON, whole or not at all."
-    with atomic(path) as f: f.write_text(json.dumps(data, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+    "Write `data` to `path` as indented JSON, whole or not at all; `FerError` where it can't be written."
+    text = json.dumps(data, indent=1, ensure_ascii=False) + '\n'
+    with atomic(path) as f: f.write_bytes(text.encode('utf-8', 'backslashreplace'))      # names that are no UTF-8
 
 def save_figure(
     fig, # a Matplotlib figure

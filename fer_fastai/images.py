@@ -148,7 +148,8 @@ def as_picture(
     a, scale = open_picture(picture, **kwargs)
     if min(a.shape[:2]) < 8:
         name = picture if isinstance(picture, (str, Path)) else 'the picture'
-        raise FerError(f'{name} has {a.shape[1]}×{a.shape[0]} pixels, too few for a face; give a larger picture')
+        size = f' ({a.shape[1]}×{a.shape[0]} pixels)' if scale == 1 else ''
+        raise FerError(f'{name} is too narrow for a face{size}; give another picture')
     return a, scale
 
 # %% ../nbs/02_images.ipynb #582f663c

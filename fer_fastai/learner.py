@@ -7,6 +7,7 @@ __all__ = ['paper_sgd', 'radam', 'adamw', 'decay_splitter', 'macro_f1', 'Autocas
            'fast_callbacks', 'build_learner', 'save_learner']
 
 # %% ../nbs/04_learner.ipynb #ea5a02b7
+# long: a line for each room that a Learner is made of
 import warnings
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,10 @@ with quiet_fastai():
     from fastai.losses import CrossEntropyLossFlat
     from fastai.metrics import accuracy, skm_to_fastai
     from fastai.optimizer import OptimWrapper
+    import fastai.vision.learner                          # gives `show_results` and `plot_top_losses` their grids
 from .data.augment import FaceInput
 from .data.batches import FaceRows
-from .models.spec import CHANNELS
+from .models.spec import CHANNELS, read_spec, spec_meta
 from .models.locate import model_file
 from .models.imagenet import LITE, LITE_STATS
 from .models.heads import HEADS, create_head, create_model, model_splitter
@@ -130,7 +132,9 @@ def _from_faces(dls, name):
 
 # %% ../nbs/04_learner.ipynb #0aeffe84
 def _network(dls, arch, pretrained, head):
-    "The network, and what it is made of."
+    "The network, and what it is made of; the DataLoaders then give what it wants."
+    for f in _inputs(dls): f.prep = f.made                    # an earlier network may have wanted another input
+    if pretrained is None: pretrained = False                # as in torchvision and timm
     if not isinstance(pretrained, bool): return _from_faces(dls, pretrained)
     if arch in LITE:
         for f in _inputs(dls): f.prep = FaceInput(f.prep.size, f.prep.resize, *LITE_STATS)
@@ -150,13 +154,14 @@ def build_learner(
     loss_func=None, # None for cross-entropy
     lr:float=.0229, # learning rate, the paper's
     wd:float=1e-4, # the paper's L2 weight decay
-    wd_bn_bias:bool=True, # also on biases and normalisation, as the paper's?
+    wd_bn_bias:bool=True, # also on biases and normalisation, as the paper's? False splits by that, not by depth
     nesterov:bool=False, # Nesterov's momentum?
     fast:bool=True, # bfloat16 and channels-last where they are faster? False for float32 and contiguous everywhere
     **kwargs
 )->Learner: # plain: `lr_find`, `fit_one_cycle`, `tta`, `export`, `show_results` and interpretation work on it
     """A Learner after the paper: ResNet-18 with all layers trainable, head 512→512→256→7, SGD, cross-entropy.
-    `FerError` where weights can't be fetched (it never falls back silently) or choices don't go together."""
+    `FerError` where weights can't be fetched (it never falls back silently) or choices don't go together.
+    The DataLoaders give what the network wants from then on; a learner that was built on them before can't use them."""
     model, made_of = _network(dls, arch, pretrained, head)
     if frozen and not wd_bn_bias:
         raise FerError('a frozen body is split into body and head; leave wd_bn_bias as it is')
@@ -192,6 +197,9 @@ def save_learner(
     **more, # for the metadata, say temperature=1.1 or tta='ten'
 )->Path: # the file
     "Write a Learner's model with its metadata; `FerError` where it was built another way or the file can't be written."
-    path = model_file(Path(path))
-    save_model(learn.model, path, _spec(learn) | more)
+    path, spec = model_file(Path(path)), _spec(learn) | more
+    if path.suffix != '.safetensors': raise FerError(f'{path} is no name for such a file; let it end in .safetensors')
+    try: read_spec(spec_meta(spec), path)
+    except TypeError as e: raise FerError(f'{path} cannot be written: {e}; give plain numbers and texts') from e
+    save_model(learn.model, path, spec)
     return path

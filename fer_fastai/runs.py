@@ -114,9 +114,11 @@ def save(self:Run,
 # %% ../nbs/03_runs.ipynb #fbd29132
 @patch(as_prop=True)
 def history(self:Run):
-    "A pandas table with a row for each epoch."
+    "A pandas table with a row for each epoch; `FerError` where it is missing or damaged."
     import pandas as pd
-    return pd.read_csv(self.path('history'))
+    path = self.path('history')
+    try: return pd.read_csv(path)
+    except (OSError, ValueError) as e: raise FerError(f'{path} cannot be read ({e}); train the run again') from e
 
 @patch
 def save_history(self:Run,

@@ -10,7 +10,7 @@ import argparse, json, subprocess, sys
 from pathlib import Path
 from ..core import FerError, printable
 from ..files import write_json
-from .common import SOURCE, command, drawing, say, votes_file
+from .common import check_output, command, drawing, say, SOURCE, votes_file
 
 # %% ../../nbs/cli/02_study.ipynb #7fc04a9c
 @command
@@ -112,8 +112,9 @@ def _compare(args):
     "Compare, then print, write and draw."
     from fer_fastai.evaluation.compare import compare, compare_text, plot_compare
     from fer_fastai.files import save_figure
+    for out in (args.json, args.png): check_output(out, *args.runs)
     table = compare(args.runs, args.part)
-    if args.json: write_json(args.json, dict(part=args.part, rows=json.loads(table.to_json(orient='records'))))
-    if args.png: save_figure(plot_compare(table, args.part), args.png)
     say(compare_text(table, args.part))
     for _, group in table.groupby('group', sort=False): _say_seeds(group)
+    if args.json: write_json(args.json, dict(part=args.part, rows=json.loads(table.to_json(orient='records'))))
+    if args.png: save_figure(plot_compare(table, args.part), args.png)

@@ -13,7 +13,8 @@ from ..files import write_json
 from ..data.drawn import is_demo
 from ..data.views import TTA
 from ..training.recipes import RECIPES, recipe_from
-from .common import RUN, add_labels, add_source, command, read_source, say, votes_file, within
+from .common import add_labels, add_source, check_output, command, read_source, RUN
+from .common import say, votes_file, within
 
 # %% ../../nbs/cli/01_train.ipynb #7a992dbe
 # long: one line for each argument
@@ -124,14 +125,15 @@ def _eval(args):
     "Evaluate, then print the figures."
     from fer_fastai.evaluation.metrics import evaluate, metrics_text
     from fer_fastai.inference.predictor import Predictor
+    check_output(args.json, args.source, args.run)
     predictor = Predictor(args.run)
     part, name = _part(read_source(args, predictor.vocab), args.usage, predictor.vocab)
     probs = predictor.probabilities(part.pixels, progress=sys.stdout.isatty(), tta=args.tta)
     m = evaluate(probs, part.labels, part.vocab)
     about = dict(usage=name, source=args.source, fingerprint=part.fingerprint,
                  model=predictor.spec.get('recipe'), tta=args.tta or predictor.tta)
-    if args.json: write_json(args.json, about | m)
     say(metrics_text(m, name))
+    if args.json: write_json(args.json, about | m)
 
 # %% ../../nbs/cli/01_train.ipynb #6bf9b4e4
 @command
@@ -166,6 +168,7 @@ def _clean(args):
     from fer_fastai.data.faceset import check_folder, write_faces
     from fer_fastai.files import atomic
     thresholds = _thresholds(args.threshold)
+    check_output(args.out, args.source, args.votes)
     check_folder(args.out)
     faces = read_source(args, votes=args.votes)
     usages = tuple(faces.table.usage.unique()) if args.all_usages else ('Training',)

@@ -8,11 +8,11 @@ __all__ = ['fer_predict', 'fer_export', 'fer_video', 'fer_hub', 'fer_app', 'fer_
 # %% ../../nbs/cli/03_use.ipynb #33168cc6
 import json, sys
 from pathlib import Path
-from ..core import FerError, printable
+from ..core import FerError, printable, progress
 from ..files import write_json
 from ..data.views import TTA
 from ..models.locate import is_model
-from .common import RUN, command, drawing, say, within
+from .common import check_output, command, drawing, RUN, say, within
 
 # %% ../../nbs/cli/03_use.ipynb #aded4031
 def _model(parser, tta=None):
@@ -71,10 +71,10 @@ def _table(results, vocab):
         if r.status == 'no face': say(f'{printable(r.picture)}: no face found')
 
 # %% ../../nbs/cli/03_use.ipynb #63592908
-def _print_results(predictor, names, args, how):
+def _print_results(predictor, pictures, args, how):
     "Predict, then print a table or JSON; exit code 1 where a picture can't be read."
-    from fer_fastai.inference.batch import pictures_in
-    results = predictor(list(pictures_in(names)), batch_size=args.batch, **how)
+    stream = predictor.stream(pictures, batch_size=args.batch, **how)
+    results = list(progress(stream, sys.stdout.isatty() and len(pictures) > 1, len(pictures)))
     unreadable = [r for r in results if r.status == 'unreadable']
     for r in unreadable: say(f'fer_predict: {printable(r.why)}', sys.stderr)
     if args.json: say(_json(results))
@@ -83,18 +83,16 @@ def _print_results(predictor, names, args, how):
 
 def _predict(args):
     "Predict what the arguments name."
-    from fer_fastai.inference.batch import pictures_in, predict_csv
+    from fer_fastai.inference.batch import check_pictures, pictures_in, predict_csv
     named = is_model(args.picture[0])
     if named and len(args.picture) == 1: raise FerError(f'{args.picture[0]} is a model; name a picture, too')
     within(args, 'batch', 1, 65_536)
     names, how = args.picture[named:], dict(which=args.which, crop=args.crop)
-    if '-' not in names and next(pictures_in(names), None) is None:
-        raise FerError(f"{' '.join(names)}: there are no pictures; check the path")
+    check_pictures(names)
     predictor = _predictor(args, args.picture[0] if named else None)
-    if not args.csv: return _print_results(predictor, names, args, how)
-    progress = sys.stdout.isatty()
-    total = sum(1 for _ in pictures_in(names)) if progress and '-' not in names else None
-    counts = predict_csv(predictor, pictures_in(names), args.csv, args.batch, total, progress, say, **how)
+    if not args.csv: return _print_results(predictor, list(pictures_in(names)), args, how)
+    total = sum(1 for _ in pictures_in(names)) if sys.stdout.isatty() and '-' not in names else None
+    counts = predict_csv(predictor, pictures_in(names), args.csv, args.batch, total, say=say, **how)
     return int(counts['unreadable'] > 0)
 
 # %% ../../nbs/cli/03_use.ipynb #980de098
@@ -129,6 +127,7 @@ def _check_faces(args):
 
 def _to_file(args):
     "Export, then print what was checked."
+    check_output(args.json, args.run, args.source, args.onnx)
     from fer_fastai.inference.onnx import to_onnx
     c = to_onnx(args.run, args.onnx, _check_faces(args), args.int8, args.usage, args.tta)
     if args.json: write_json(args.json, c)
@@ -222,8 +221,8 @@ def _hub(args):
 # %% ../../nbs/cli/03_use.ipynb #316a826b
 @command
 def fer_app(parser):
-    """Start a web page for the model: pictures, a webcam or many files in; boxes, bars and a table out. Only this
-    machine can reach it, and it keeps nothing."""
+    """Start a web page for the model: pictures, a webcam or many files in; boxes, bars and a table out. By
+    default only this machine can reach it; no picture is kept after the session."""
     add = parser.add_argument
     add('run', metavar='RUN', nargs='?', help=f'{RUN} (default), or an ONNX file')
     add('--host', default='127.0.0.1', help='0.0.0.0 to be reached from other machines (default: 127.0.0.1)')
@@ -243,8 +242,8 @@ def _app(args):
 # %% ../../nbs/cli/03_use.ipynb #fa4f6b42
 @command
 def fer_serve(parser):
-    """Start an HTTP service: image bytes in, JSON out. Only this machine can reach it, and it keeps nothing. Where the
-    environment has FER_FASTAI_TOKEN, every prediction must show that."""
+    """Start an HTTP service: image bytes in, JSON out. By default only this machine can reach it; no picture is kept
+    after the answer. Where the environment has FER_FASTAI_TOKEN, every prediction must show that."""
     add = parser.add_argument
     add('run', metavar='RUN', nargs='?', help=f'{RUN} (default), or an ONNX file')
     add('--host', default='127.0.0.1', help='0.0.0.0 to be reached from other machines (default: 127.0.0.1)')

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch, torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
-from .views import TTA
+from .views import TTA, check_tta
 
 # %% ../../nbs/data/13_augment.ipynb #42ffd9d9
 class Views(NamedTuple):
@@ -70,7 +70,8 @@ def tta_views(
     part:float, # side of the crop, as a share of the face
     device=None, # where they go
 )->list: # of `Views`, whose predictions are to be averaged
-    "The views of test-time augmentation."
+    "The views of test-time augmentation (Krizhevsky et al. 2012); `FerError` where there are no such views."
+    check_tta(kind)
     centre, room = centre_views(n, part, device), max(0., 1 - part)
     turned = lambda d: centre.turn * cmath.rect(1, math.radians(d)) if d else centre.turn
     return [centre._replace(turn=turned(d), move=centre.move + complex(x * room, y * room), mirror=centre.mirror * m)

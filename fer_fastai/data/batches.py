@@ -10,7 +10,7 @@ import mmap
 from numbers import Integral
 from typing import NamedTuple
 import numpy as np, torch
-from ..core import quiet_fastai
+from ..core import FerError, quiet_fastai
 with quiet_fastai():
     from fastai.data.core import TfmdDL
     from fastai.torch_core import TensorCategory, TensorImage
@@ -54,7 +54,8 @@ class FaceRows:
 def get_pixels(
     o, # a `FaceRow`, or a picture that comes alone
 ): # what becomes the input
-    "The picture of an item."
+    "The picture of an item; `FerError` for a whole FaceSet."
+    if isinstance(o, FaceSet): raise FerError('wrap a FaceSet: dls.test_dl(FaceRows(faces), with_labels=True)')
     return o.pixels if isinstance(o, FaceRow) else o
 
 def get_label(

@@ -54,7 +54,8 @@ def rule_blank(faces, threshold):
 
 # %% ../../nbs/data/11_cleaning.ipynb #547f195b
 def rule_blurred(faces, threshold):
-    "No fine detail: the variance of the Laplacian (Pech-Pacheco et al. 2000) is below the threshold; no blank faces."
+    """No fine detail: the variance of the Laplacian (Pech-Pacheco et al. 2000) is below the threshold.
+    Faces that are blank by the default threshold don't count."""
     def sharpness(p):
         p = p.astype(np.float32)
         return (p[1:-1, :-2] + p[1:-1, 2:] + p[:-2, 1:-1] + p[2:, 1:-1] - 4 * p[1:-1, 1:-1]).var()
@@ -94,7 +95,9 @@ RULES = dict(
 # %% ../../nbs/data/11_cleaning.ipynb #ed1068cd
 @dataclass
 class Audit:
-    "What the rules found: `findings` has a row per rule and face, `summary` a row per rule."
+    """What the rules found: `findings` has a row per rule and face, `summary` a row per rule.
+    Findings: rule, index, source, usage, label, group, value, drop. Summary: rule, threshold, found, groups,
+    across_usages, dropped, and how many were found in each usage."""
     faces: FaceSet
     findings: pd.DataFrame
     summary: pd.DataFrame
@@ -192,7 +195,7 @@ def plot_audit(
     for ax, r in zip(axes[:, 0], shown):
         ax.imshow(_examples(audit, r, columns, rng), cmap='gray', vmin=0, vmax=255, interpolation='nearest')
         ax.axis('off')
-        above = '' if np.isnan(r.threshold or np.nan) else f' (threshold {r.threshold:g})'
+        above = '' if pd.isna(r.threshold) else f' (threshold {r.threshold:g})'
         title = f"{r.rule.replace('_', ' ')}{above}: {r.found} found, {r.dropped} dropped"
         ax.set_title(title, loc='left', fontsize=10)
     return fig

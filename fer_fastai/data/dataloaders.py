@@ -21,7 +21,7 @@ with quiet_fastai():
     from fastai.vision.augment import RandTransform
     from fastai.vision.core import PILImage, imagenet_stats
 from ..images import read_picture
-from .faceset import FaceSet
+from .faceset import FaceSet, wrong_with
 from .splits import split_faces
 from .cropping import fit_crop
 from .readers import read_faces
@@ -37,7 +37,8 @@ class FaceTransform(RandTransform):
         **views, # for `random_views`
     ):
         super().__init__()
-        self.prep, self.views = prep, views
+        self.prep = self.made = prep                              # a network may want another `prep`
+        self.views = views
     def before_call(self, b, split_idx): self.random = split_idx == 0
     def encodes(self, x:TensorImage):
         x = x.as_subclass(Tensor)
@@ -141,19 +142,18 @@ def get_dblock(
 
 # %% ../../nbs/data/15_dataloaders.ipynb #8f99ff42
 def _faces_of(source, vocab, crop):
-    "The FaceSet of a folder of pictures, cropped as `Predictor` does it, and what to tell of the pictures left out."
-    if not Path(source).is_dir():
-        raise FerError(f'{source} is no folder; give a FaceSet (read_faces) or a folder with a folder of pictures per '
-                       f'class')
-    faces = read_faces(source, vocab, crop=crop, progress=False)
-    one = f"{len(faces.skipped)} files left out, such as {faces.skipped[0]['source']} " if faces.skipped else ''
-    return faces, one and f"; {one}({faces.skipped[0]['reason']})"
+    "The FaceSet of a source; photos are cropped as `Predictor` does it. And what to tell of the files left out."
+    faces, told = read_faces(source, vocab, crop=crop, progress=False), ''
+    if faces.skipped:
+        first = faces.skipped[0]
+        told = f"; {len(faces.skipped)} files left out, such as {first['source']} ({first['reason']})"
+    return faces, told
 
 # %% ../../nbs/data/15_dataloaders.ipynb #1580b068
 # long: its parameters, and what they are
 @delegates(get_dblock)
 def get_dls(
-    source, # a FaceSet (Training is split; other usages are left alone), or a folder with a picture folder per class
+    source, # a FaceSet, or what `read_faces` takes: Training is split, other usages are left alone
     bs:int=32, # batch size
     val_bs:int=None, # that of validation and tests; None for four times as many, as no gradients are kept
     num_workers:int=None, # processes that read; None for none with whole batches, 2 without
@@ -166,6 +166,7 @@ def get_dls(
     check_ranges(bs=bs, val_bs=val_bs, num_workers=num_workers)
     left_out = ''
     if not isinstance(source, FaceSet): source, left_out = _faces_of(source, kwargs.get('vocab', EMOTIONS), crop)
+    if wrong := wrong_with(source): raise FerError(f'these faces cannot be trained on: {wrong}')
     single = kwargs.get('by_item', False)
     if num_workers is None: num_workers = 2 if single else 0
     dblock = get_dblock(**dict(vocab=source.vocab) | kwargs)

@@ -184,7 +184,8 @@ WINDOW = 160                   # pixels, the smallest side of a window
 AGAIN, IN_WINDOW = .1, .2      # added to the smallest score for a second look, and in windows
 
 class FaceDetector:
-    "MediaPipe's face detectors, near and far: a picture in, its faces out, largest first. Threads may share one."
+    """MediaPipe's face detectors (BlazeFace, Bazarevsky et al. 2019, arXiv:1907.05047), near and far: a picture in,
+    its faces out, largest first. Threads may share one."""
     def __init__(self,
         min_score:float=.5, # smallest score to keep, 0 to 1
         windows:bool=True, # look for far faces in windows where nobody was found? A quarter of a second for a photo

@@ -18,7 +18,8 @@ from .detection import FaceDetector
 from .cropping import check_choices, cut_faces
 
 # %% ../../nbs/data/09_folders.ipynb #ea66acff
-PICTURES = {'.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.gif', '.tif', '.tiff', '.webp', '.pgm', '.ppm', '.pnm'}
+PICTURES = {'.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.gif', '.tif', '.tiff', '.webp', '.pgm', '.ppm', '.pnm',
+            '.avif', '.jp2'}
 
 def subfolders(
     root:Path, # a folder

@@ -26,7 +26,8 @@ def _unzip(path, to):
     try:
         with zipfile.ZipFile(path) as z:
             for i in z.infolist():
-                if i.filename.startswith(('/', '\\')) or '..' in re.split(r'[/\\]', i.filename) or ':' in i.filename:
+                absolute = i.filename.startswith(('/', '\\')) or i.filename[1:2] == ':'
+                if absolute or '..' in re.split(r'[/\\]', i.filename):
                     raise FerError(f"{path} holds '{printable(i.filename)[:200]}', which would be written outside "
                                    f"its folder; don't trust this file")
             if sum(i.file_size for i in z.infolist()) > MAX_UNPACKED:

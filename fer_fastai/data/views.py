@@ -34,7 +34,8 @@ def view_grids(
     spec:dict, # a model's metadata, of which `size` and `resize` count
     tta:str='none', # one of `TTA`
 )->np.ndarray: # float32 [views,size,size,2]: x and y, ±1 are the borders of the face
-    "Where each pixel of the network's input lies in a face."
+    "Where each pixel of the network's input lies in a face; `FerError` where there are no such views."
+    check_tta(tta)
     part = spec['size'] / spec['resize']
     u = (np.arange(spec['size']) * 2 + 1) / spec['size'] - 1
     places = []                                                  # complex: x + iy

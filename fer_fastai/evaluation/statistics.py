@@ -13,7 +13,7 @@ from scipy import stats
 # %% ../../nbs/evaluation/00_statistics.ipynb #4afaa523
 def wilson(
     right:int, # successes
-    n:int, # trials
+    n:int, # trials, 1 or more
     z:float=1.959963984540054, # 95 %
 )->tuple: # lower and upper bound
     "Wilson's score interval for a proportion (Wilson 1927)."

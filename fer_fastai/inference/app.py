@@ -38,9 +38,9 @@ CSS = """
 """
 
 # %% ../../nbs/inference/13_app.ipynb #1becd0bb
-KEPT = """A picture in, the seven emotions of each face out. It is read in memory on this machine. \
+KEPT = """A picture in, the seven emotions of each face out. It is read on this machine and sent nowhere. \
 Until you close the page, or for ten minutes, a copy of at most 1024 pixels stays in memory for the two boxes \
-to tick; nothing is written to a file, nothing is sent on."""
+to tick. A file above one megabyte passes through an unnamed temporary file, which the system deletes."""
 
 QUIET = dict(api_visibility='private', show_progress='minimal')
 

@@ -239,6 +239,7 @@ def to_onnx(
         raise FerError("the export needs onnx and onnxscript; pip install 'fer_fastai[onnx]'") from e
     if model_file(run).suffix == '.onnx':
         raise FerError(f'{run} is ONNX already; name a run folder or a safetensors file')
+    if Path(path).suffix != '.onnx': raise FerError(f'{path} is no name for an ONNX file; let it end in .onnx')
     network, part = TorchModel(run), faces.usage(usage)
     tta = tta or network.spec.get('tta', 'none')
     spec = network.spec | dict(tta=tta, temperature=temperature_of(network.spec, tta))

@@ -198,7 +198,7 @@ def stream(self:Predictor,
     check_choices(which, crop)
     for k, v in dict(batch_size=batch_size, workers=workers).items(): _check_count(k, v)
     if not _is_many(pictures): raise FerError('a stream takes several pictures; put one into a list')
-    if crop == 'always' and boxes is None: getattr(self.detector, 'prepare', bool)()
+    if crop == 'always' and boxes is None and hasattr(self.detector, 'prepare'): self.detector.prepare()
     pairs = ((p, None) for p in pictures) if boxes is None else _paired(pictures, boxes)
     choices = dict(which=which, crop=crop, max_pixels=max_pixels)
     return self._stream(enumerate(pairs), batch_size, workers, crops, choices)

@@ -6,7 +6,7 @@
 __all__ = ['Which', 'Crop', 'OPEN_TO_ALL', 'Limits', 'Refused', 'Desk', 'create_service', 'serve']
 
 # %% ../../nbs/inference/14_service.ipynb #53ac5c14
-import asyncio, contextlib, hmac, os, socket, sys, threading, time
+import asyncio, contextlib, hmac, logging, os, socket, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -60,10 +60,19 @@ def warm(self:Desk):
     "Load what the first request needs: the detector, the model's first batch. What goes wrong is kept in `trouble`."
     side = self.predictor.spec['crop']
     try:
-        getattr(self.predictor.detector, 'prepare', bool)()
+        if hasattr(self.predictor.detector, 'prepare'): self.predictor.detector.prepare()
         self.predictor.probabilities(np.zeros((1, side, side), np.uint8))
-        self.ready = True
+        self.ready, self.trouble = True, ''
     except FerError as e: self.trouble = str(e)
+
+@patch
+def warm_up(self:Desk,
+    every:float=30., # seconds between two attempts
+):
+    "`warm` until it works: what is missing may come."
+    while not self.ready:
+        self.warm()
+        if not self.ready: time.sleep(every)
 
 # %% ../../nbs/inference/14_service.ipynb #0dc26fd2
 @patch
@@ -145,7 +154,7 @@ Which, Crop = Literal['all', 'largest'], Literal['auto', 'always', 'never']
 def _check_token(request, token):
     "`Refused` unless the request shows the token."
     shown = request.headers.get('authorization', '')
-    if token and not hmac.compare_digest(shown.encode(), f'Bearer {token}'.encode()):
+    if token and not hmac.compare_digest(shown.encode('latin-1'), f'Bearer {token}'.encode()):    # headers are bytes
         raise Refused(401, 'this service wants a token; send it as Authorization: Bearer …', WWW_Authenticate='Bearer')
 
 # %% ../../nbs/inference/14_service.ipynb #a8e33869
@@ -162,11 +171,12 @@ def create_service(
         from prometheus_client import generate_latest
     except ImportError as e: raise FerError("the service needs FastAPI; pip install 'fer_fastai[serve]'") from e
     if token is None: token = os.environ.get('FER_FASTAI_TOKEN', '')
+    logging.getLogger('python_multipart').setLevel(logging.CRITICAL)      # it warns of every damaged form
     desk = Desk(predictor or Predictor(), limits)
 
     @contextlib.asynccontextmanager
     async def lifespan(app):
-        threading.Thread(target=desk.warm, daemon=True).start()      # health is answered meanwhile
+        threading.Thread(target=desk.warm_up, daemon=True).start()      # health is answered meanwhile
         yield
         desk.pool.shutdown(cancel_futures=True)
 

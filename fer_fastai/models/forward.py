@@ -49,7 +49,7 @@ def predict(*args, **kwargs)->np.ndarray: # float32 [n,classes], rows sum to 1
 def embeddings(
     model, # from `load_model`
     prep:FaceInput, # from `face_input`
-    pixels, # uint8 [n,h,w]
+    pixels, # uint8 [n,h,w], n at least 1
     batch_size:int=128, # faces at a time
     progress:bool=False, # show a progress bar?
 )->np.ndarray: # float32 [n,k]

@@ -48,7 +48,8 @@ def is_model(
     name, # anything
 )->bool:
     "A model's name, file or run folder, and no picture or folder of pictures?"
-    file = Path(name).suffix in ('.safetensors', '.onnx') or os.path.isfile(Run(name).path('model'))
+    run = any(os.path.isfile(Run(name).path(k)) for k in ('model', 'config'))        # also one without a model yet
+    file = Path(name).suffix in ('.safetensors', '.onnx') or run
     return file or isinstance(name, str) and name in SHIPPED
 
 # %% ../../nbs/models/01_locate.ipynb #84c0c50d

@@ -96,7 +96,7 @@ def tempered(
     probs, # float [n,c], rows sum to 1
     temperature:float, # above 1 less sure, below 1 surer
 )->np.ndarray: # likewise
-    "Probabilities as if their logits had been divided by the temperature."
+    "Probabilities as if their logits had been divided by the temperature (Guo et al. 2017, arXiv:1706.04599)."
     logs = np.log(np.maximum(np.asarray(probs, dtype=np.float64), 1e-12)) / temperature
     p = np.exp(logs - logs.max(1, keepdims=True))
     return p / p.sum(1, keepdims=True)

@@ -29,7 +29,7 @@ def hog(
     pixels, # uint8 [n,h,w]
     progress:bool=False, # show a progress bar?
 )->np.ndarray: # float32 [n,900]: 9 directions in 5×5 overlapping blocks of 2×2 cells of a 48×48 face
-    "Histograms of oriented gradients."
+    "Histograms of oriented gradients (Dalal and Triggs 2005)."
     import cv2
     describe = cv2.HOGDescriptor((48, 48), (16, 16), (8, 8), (8, 8), 9)
     small = (cv2.resize(np.asarray(p), (48, 48)) for p in bar(pixels, progress))

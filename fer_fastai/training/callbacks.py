@@ -75,7 +75,8 @@ class VoteLabels(Callback):
 
 # %% ../../nbs/training/01_callbacks.ipynb #2292d3df
 class OneCycle(ParamScheduler):
-    "The learning rate and momentum of `torch.optim.lr_scheduler.OneCycleLR` with cosine annealing; for `Learner.fit`."
+    """The learning rate and momentum of `torch.optim.lr_scheduler.OneCycleLR` with cosine annealing, for `Learner.fit`
+    (Smith and Topin 2017, arXiv:1708.07120)."""
     def __init__(self,
         lr_max:float, # the peak
         epochs:int, # of the whole cycle
@@ -114,8 +115,10 @@ def seen_by(
     return other.normalised(grey)
 
 # %% ../../nbs/training/01_callbacks.ipynb #7fa1831c
+# long: the hooks of a fastai Callback
 class Teachers(Callback):
-    "Adds to the loss how far the student's answer is from what its teachers say of the same view."
+    """Adds to the loss how far the student's answer is from what its teachers say of the same view
+    (Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022, arXiv:2106.05237)."""
     order = 91                                                    # after MixUp, in MixedPrecision's autocast
     def __init__(self,
         teachers:list, # of (model, its FaceInput), with the classes of the student

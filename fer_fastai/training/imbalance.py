@@ -25,7 +25,8 @@ def class_weights(
 
 # %% ../../nbs/training/02_imbalance.ipynb #a52adb52
 class LogitAdjustedLoss(CrossEntropyLossFlat):
-    "Cross-entropy of logits to which the logarithm of each class's frequency, `tau` times, was added."
+    """Cross-entropy of logits to which the logarithm of each class's frequency, `tau` times, was added
+    (Menon et al. 2021, arXiv:2007.07314)."""
     def __init__(self,
         labels, # int [n], of the training faces
         classes:int=7, # c
@@ -52,7 +53,8 @@ def smote(
     y, # int [n]
     seed:int=0, # which neighbours, and where between them
 )->tuple: # X and y with the new samples after the old ones
-    "SMOTE with up to five neighbours; `FerError` without imbalanced-learn, or where a class has a single sample."
+    """SMOTE (Chawla et al. 2002, arXiv:1106.1813) with up to five neighbours.
+    `FerError` without imbalanced-learn, or where a class has a single sample."""
     try: from imblearn.over_sampling import SMOTE
     except ImportError as e:
         raise FerError("SMOTE needs imbalanced-learn; pip install 'fer_fastai[experiments]'") from e

@@ -21,7 +21,7 @@ class Recipe:
     name: str = 'paper'
     why: str = ('the paper: ImageNet ResNet-18, all layers trainable, head 512→512→256→7; '
                 'its early-stopping patience is not given, 10 is ours')
-    arch: str = 'resnet18'        # backbone of torchvision or timm
+    arch: str = 'resnet18'        # backbone: one of `OWN` or `LITE`, or of torchvision or timm
     head: str = 'custom'          # 'custom' (512, 256) or 'simple' (linear)
     pretrained: bool = True       # ImageNet weights? 'fer2013': the model of this package; a path: that of a run
     frozen: bool = False          # train the head only
@@ -59,7 +59,7 @@ class Recipe:
     teachers: str = ''            # models, folders, patterns, with commas: their answers to the same views are learned
     distil: float = .9            # with `teachers`: their share of the loss
     ema: float = 0.               # decay of the moving average of the weights, which is what is kept; 0 for none
-    tta: str = 'none'             # views that are averaged at test time: 'none', 'flip' or 'ten' crops
+    tta: str = 'none'             # views that are averaged at test time, one of `TTA`: 'none', 'flip', 'ten' crops …
     choose: str = 'best'          # the epoch that is kept: the 'best' on validation, or the 'last'
     valid_pct: float = .2         # share of the training faces for validation
     seed: int = 0                 # of the split, the weights and every random draw
