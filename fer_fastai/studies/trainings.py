@@ -203,23 +203,26 @@ def even(name):
     return EVEN.but(**dict(name=name, arch=name) | photo | BACKBONES[name])
 
 # %% ../../nbs/studies/04_trainings.ipynb #246eea59
+def _timed_by(name, s):
+    "The key of the trial whose steps this one takes: the first seed of the same network, from scratch."
+    arch = BACKBONES[name].get('arch', name)
+    return () if (name, s) == (arch, 0) else (f'backbones/{arch}_0',)
+
 def _backbone(lab, trial):
     "Train a backbone, and measure what it costs."
     recipe = even(trial.name)
-    if trial.needs:                                                  # as many steps as the first seed
-        recipe = recipe.but(**{k: lab.result(trial.needs[0])['budget'][k] for k in ('epochs', 'steps')})
+    if trial.needs: recipe = recipe.but(**{k: lab.result(trial.needs[0])['budget'][k] for k in ('epochs', 'steps')})
     said = train_trial(lab, trial, recipe, lab.faces)
     r = said['recipe']
     cost = costs(load_model(lab.folder(trial.key))[0], (r['channels'], r['size'], r['size']))
     lab.write(trial, said | dict(cost=cost))
 
+# %% ../../nbs/studies/04_trainings.ipynb #99d18365
 @study
 def backbones(seeds):
     "Networks in equal minutes: accuracy against parameters, multiply-adds and speed."
-    first = [Trial('backbones', name, 0, _backbone, minutes=30.) for name in BACKBONES]
-    again = lambda t, s: Trial('backbones', t.name, s, _backbone, (t.key,))
-    return first + [again(t, s) for s in list(seeds)[1:] for t in first]
-
+    trials = [(name, s, _timed_by(name, s)) for s in seeds for name in BACKBONES]
+    return [Trial('backbones', name, s, _backbone, needs, minutes=None if needs else 30.) for name, s, needs in trials]
 
 # %% ../../nbs/studies/04_trainings.ipynb #38024b02
 def _imagenet_features(lab, trial):
