@@ -81,9 +81,13 @@ def progress(
     if not (show and total): return items
     from fastprogress.fastprogress import progress_bar
     def every():
-        for i, o in enumerate(items):
-            bar.total = max(bar.total, i + 1)                     # fastprogress would leave the items beyond it out
+        n = 0
+        for n, o in enumerate(items, 1):
+            bar.total = max(bar.total, n)                         # fastprogress would leave the items beyond it out
             yield o
+        if 0 < n < bar.total:
+            bar.total = n                                         # so that the bar goes
+            bar.update(n)
     bar = progress_bar(every(), total=total, leave=False)
     return bar
 
