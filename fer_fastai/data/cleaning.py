@@ -116,7 +116,9 @@ def _rules_to_run(faces, skip, no_face, thresholds):
     for name in (*thresholds, *skip):
         if name not in RULES: raise FerError(f"there is no rule '{name}'; the rules are {', '.join(RULES)}")
     out = {*skip}
-    if 'vote_not_a_face' not in faces.table: out.add('not_a_face')
+    if 'vote_not_a_face' not in faces.table:
+        if 'not_a_face' in thresholds: raise FerError("the rule 'not_a_face' needs the votes of FER+; give them, too")
+        out.add('not_a_face')
     if not no_face and 'no_face' not in thresholds: out.add('no_face')
     return [name for name in RULES if name not in out]
 

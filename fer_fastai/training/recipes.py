@@ -167,8 +167,8 @@ NATIVE = dict(
     nesterov=True, weight_decay=5e-4, decay_all=False, label_smoothing=.1, tta='ten')
 
 SCRATCH = Recipe(
-    'quick_scratch', 'the best accuracy a minute that was found for two CPU cores (results/search.json): a small '
-    "network from scratch at FER2013's own resolution",
+    'quick_scratch', 'the best accuracy a minute that was found for two CPU cores (results/search.json, on earlier '
+    "files): a small network from scratch at FER2013's own resolution",
     arch='face_net', **NATIVE, epochs=55, lr=.15, pct_start=.2, scale=.15, shift=.05, lighting=.3, erase=.25,
     balance=.25, ema=.998, valid_pct=.05)
 
