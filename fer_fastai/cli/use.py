@@ -127,8 +127,8 @@ def _check_faces(args):
 
 def _to_file(args):
     "Export, then print what was checked."
-    check_output(args.json, args.run, args.source, args.onnx)
     from fer_fastai.inference.onnx import to_onnx
+    check_output(args.json, args.run, args.source, args.onnx)
     c = to_onnx(args.run, args.onnx, _check_faces(args), args.int8, args.usage, args.tta)
     if args.json: write_json(args.json, c)
     size, kind = Path(args.onnx).stat().st_size / 2**20, '' if args.source else 'drawn '
