@@ -16,7 +16,7 @@ from .. import __version__
 from ..core import FerError
 from ..data.networks import MachineError
 from .answers import MEGABYTES, MEGAPIXELS
-from .guard import check_host, open_to_all
+from .guard import check_host, impatient, open_to_all
 from .predictor import Predictor
 
 # %% ../../nbs/inference/14_service.ipynb #2b091202
@@ -222,6 +222,17 @@ def create_service(
 
     return app
 
+# %% ../../nbs/inference/14_service.ipynb #f54408a1
+def _server(app):
+    "uvicorn around an application of `create_service`."
+    import uvicorn
+    limits = app.state.desk.limits
+    most = 4 * limits.places      # connections; health is answered when all places are taken, too
+    return uvicorn.Server(uvicorn.Config(
+        app, http=impatient(limits.seconds), log_level='error', limit_concurrency=most, timeout_keep_alive=5,
+        access_log=False, server_header=False))
+
+
 # %% ../../nbs/inference/14_service.ipynb #69eea9c0
 OPEN_TO_ALL = """fer_serve: anybody who reaches {} can ask: there is no encryption, and no password \
 but FER_FASTAI_TOKEN; put a proxy before it, or listen at 127.0.0.1"""
@@ -233,17 +244,13 @@ def serve(
     say=print, # takes the line that says where it is
 ):
     "Run the service until Ctrl-C. Several processes: `uvicorn --factory fer_fastai.inference.service:create_service`."
-    import uvicorn
     check_host(host, port)
     host = host or '0.0.0.0'
     if open_to_all(host): print(OPEN_TO_ALL.format(host), file=sys.stderr, flush=True)
-    most = 4 * app.state.desk.limits.places      # connections; health is answered when all places are taken, too
-    config = uvicorn.Config(app, log_level='error', limit_concurrency=most, timeout_keep_alive=5, access_log=False,
-                            server_header=False)
     kind = socket.AF_INET6 if ':' in host else socket.AF_INET
     try: place = socket.create_server((host.strip('[]'), port), family=kind)
     except OSError as e:
         why = os.strerror(e.errno)
         raise FerError(f'the service cannot listen at {host}:{port} ({why}); name another --port') from e
     say(f'http://{host}:{port}/docs describes it; Ctrl-C ends it')
-    with place: uvicorn.Server(config).run(sockets=[place])
+    with place: _server(app).run(sockets=[place])
