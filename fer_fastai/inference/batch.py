@@ -40,10 +40,12 @@ def _unreadable(e):
     raise FerError(f'{e.filename} cannot be read: {e.strerror}; make it readable, or name other folders') from e
 
 def _pictures_below(folder):
-    "The pictures in a folder and in the folders inside it, sorted."
+    "The pictures in a folder and in the folders inside it, linked ones too, sorted; each folder once."
     from fer_fastai.data.folders import PICTURES
-    for here, inner, files in os.walk(folder, onerror=_unreadable):
-        inner.sort()
+    seen = {os.path.realpath(folder)}
+    def new(at): return not (at in seen or seen.add(at))                # a link may lead back
+    for here, inner, files in os.walk(folder, onerror=_unreadable, followlinks=True):
+        inner[:] = [name for name in sorted(inner) if new(os.path.realpath(os.path.join(here, name)))]
         yield from (os.path.join(here, f) for f in sorted(files) if Path(f).suffix.lower() in PICTURES)
 
 # %% ../../nbs/inference/03_batch.ipynb #19ae7f42
