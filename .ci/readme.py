@@ -27,12 +27,16 @@ def badge(path):
     image = 'https://colab.research.google.com/assets/colab-badge.svg'
     return f'[![Open in Colab]({image})](https://colab.research.google.com/{there})'
 
+def trains(path):
+    "Does that notebook train, on a source that its reader may change?"
+    return path.stem == 'emotions'
+
 def install(path):
     "A notebook's first cell: it installs and fetches in Colab, and does nothing elsewhere."
     url, folder = cfg['git_url'], path.parent.relative_to(ROOT).as_posix()
+    gpu = '# To train faster there, choose a GPU before: Runtime → Change runtime type → T4 GPU\n' if trains(path) else ''
     return f'''# In Colab this installs the package and fetches what the notebook reads; elsewhere it does nothing.
-# To train faster there, choose a GPU before: Runtime → Change runtime type → T4 GPU
-if 'google.colab' in str(get_ipython()):
+{gpu}if 'google.colab' in str(get_ipython()):
     get_ipython().system("pip install -q 'fer_fastai[imagenet,onnx] @ git+{url}'")
     get_ipython().system('git clone -q --depth 1 {url}')
     get_ipython().run_line_magic('cd', '{cfg['repo']}/{folder}')'''
@@ -49,15 +53,16 @@ def cell(source, tag, path):
     return dict(cell_type='code', execution_count=None, id=name, metadata=meta, outputs=[], source=source.splitlines(True))
 
 def with_repository(path):
-    "A notebook with its badge, and for tutorials and experiments with the first cells."
+    "A notebook with its badge, and for tutorials and experiments with the first cells; pages have neither."
     nb = read(path)
     title = re.sub(r'\n*' + BADGE.pattern + r'\n*', '\n\n', text(nb['cells'][0])).strip('\n')
     head = re.match(r'(# [^\n]*\n+(?:>[^\n]*\n*)*)', title + '\n')[1].rstrip('\n')      # nbdev shows no more than this of the cell
     nb['cells'][0]['source'] = head.splitlines(True)
-    rest = [markdown(part, kind, path) for kind, part in (('badge', badge(path)), ('intro', title[len(head):].strip('\n'))) if part]
+    link = '' if path.parent.name == 'pages' else badge(path)      # they load records, which Colab doesn't have
+    rest = [markdown(part, kind, path) for kind, part in (('badge', link), ('intro', title[len(head):].strip('\n'))) if part]
     own = lambda c: {'colab', 'upload'} & {*c['metadata'].get('tags', [])} or BADGE.fullmatch(text(c).strip())
     if path.parent.name in ('tutorials', 'experiments'):
-        rest += [cell(install(path), 'colab', path), cell(UPLOAD, 'upload', path)]
+        rest += [cell(install(path), 'colab', path)] + [cell(UPLOAD, 'upload', path)] * trains(path)
     nb['cells'][1:] = placed(rest, [c for c in nb['cells'][1:] if not own(c)])
     return nb
 
