@@ -45,8 +45,7 @@ def seconds_per_step(
 )->float: # seconds
     "What a training step takes here and now; `FerError` where there are too few faces to tell."
     seed_everything(recipe.seed)
-    small = recipe.but(batch_size=min(recipe.batch_size, _training(faces) // 13))
-    learn, watch = build_for(small, dls_for(recipe, faces)), _Stopwatch()
+    learn, watch = build_for(recipe, dls_for(recipe, faces)), _Stopwatch()
     with learn.no_bar(), learn.no_logging(): learn.fit(1, cbs=watch)
     if hasattr(watch, 'seconds'): return watch.seconds
     raise FerError(f'{len(learn.dls.train_ds)} faces are too few to time a training on; give a budget in epochs')
