@@ -194,19 +194,6 @@ _VOTED = SCRATCH.but(
     why='taught, with more teachers, and half of the labels drawn from how likely each is given the ten FER+ votes of '
     'the face (Barsoum et al. 2016, arXiv:1608.01041)')
 
-_AGAIN = _VOTED.but(
-    name='taught_again', pretrained='results/taught_votes.safetensors',
-    teachers=f'{_FIVE}, results/taught_votes.safetensors',
-    why='taught_votes once more, with its first outcome as a sixth teacher (born-again networks, Furlanello et al. '
-    '2018, arXiv:1805.04770)')
-
-_QUICK = _AGAIN.but(
-    name='quick', pretrained='results/taught_again.safetensors', epochs=8, lr=.015, scale=.08, shift=.03,
-    lighting=.15, erase=0., degrade=.1,
-    why='the model that comes with the package: taught_again, finished on faces that are changed less, nearer to '
-    'those at prediction (He et al. 2019, arXiv:1909.09148)')
-
-
 # %% ../../nbs/training/00_recipes.ipynb #57862ee5
 _TAUGHT = (
     SCRATCH.but(
@@ -215,8 +202,11 @@ _TAUGHT = (
         why='quick_scratch, taught further by two recorded seeds each of that and transfer_lite (Hinton et al. 2015, '
         'arXiv:1503.02531); the last epoch, because 5 % of the faces are too few to choose one by'),
     _VOTED,
-    _AGAIN,
-    _QUICK,
+    _VOTED.but(
+        name='quick', pretrained='results/taught_votes.safetensors',
+        teachers=f'{_FIVE}, results/taught_votes.safetensors',
+        why='the model that comes with the package: taught_votes once more, with its first outcome as a sixth teacher '
+        '(born-again networks, Furlanello et al. 2018, arXiv:1805.04770)'),
     SCRATCH.but(
         name='quick_votes', votes=.5, choose='last',
         why='quick_scratch, with half of the labels drawn from how likely each is given the ten FER+ votes of the face '
