@@ -50,7 +50,6 @@ def impatient(
             self.loop.call_later(seconds, self.look, self.cycle)
     return Impatient
 
-
 # %% ../../nbs/inference/12_guard.ipynb #0e044e80
 def _digits(host):
     "Is that an IP address, with a port or without?"

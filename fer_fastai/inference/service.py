@@ -232,7 +232,6 @@ def _server(app):
         app, http=impatient(limits.seconds), log_level='error', limit_concurrency=most, timeout_keep_alive=5,
         access_log=False, server_header=False))
 
-
 # %% ../../nbs/inference/14_service.ipynb #69eea9c0
 OPEN_TO_ALL = """fer_serve: anybody who reaches {} can ask: there is no encryption, and no password \
 but FER_FASTAI_TOKEN; put a proxy before it, or listen at 127.0.0.1"""
