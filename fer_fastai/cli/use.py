@@ -129,7 +129,8 @@ def _to_file(args):
     "Export, then print what was checked."
     from fer_fastai.inference.onnx import to_onnx
     check_output(args.json, args.run, args.source, args.onnx)
-    c = to_onnx(args.run, args.onnx, _check_faces(args), args.int8, args.usage, args.tta)
+    faces, show = _check_faces(args), sys.stdout.isatty()
+    c = to_onnx(args.run, args.onnx, faces, args.int8, args.usage, args.tta, progress=show)
     if args.json: write_json(args.json, c)
     size, kind = Path(args.onnx).stat().st_size / 2**20, '' if args.source else 'drawn '
     say(f"{printable(args.onnx)}: {size:.1f} MB, opset {c['opset']}; logits differ from torch by at most "

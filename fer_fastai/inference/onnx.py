@@ -212,9 +212,9 @@ def _check_floats(path, network, part, usage, limit):
     return dict(opset=OPSET, faces=len(some), source=part.fingerprint, usage=usage, largest_logit_difference=off)
 
 # %% ../../nbs/inference/08_onnx.ipynb #b53baf78
-def _to_int8(graph, path, spec, faces, part):
+def _to_int8(graph, path, spec, faces, part, progress):
     "The graph in 8 bits and what they cost; the file at `path` holds the floats."
-    probabilities = lambda: OnnxModel(path).probabilities(part.pixels, spec['tta'], 64, False)
+    probabilities = lambda: OnnxModel(path).probabilities(part.pixels, spec['tta'], 64, progress)
     floats, some = probabilities(), _calibration(faces)
     with _quiet(): graph = _quantised(graph, spec, some)
     _save(graph, path, spec, {}, {})
@@ -222,7 +222,7 @@ def _to_int8(graph, path, spec, faces, part):
     return graph, about | int8_cost(floats, probabilities(), part.labels, part.vocab)
 
 # %% ../../nbs/inference/08_onnx.ipynb #0c954e1b
-# long: nine parameters; one file that is checked at each step
+# long: ten parameters; one file that is checked at each step
 def to_onnx(
     run, # a model that comes with the package, a run folder, or its model.safetensors
     path, # the ONNX file to write
@@ -231,6 +231,7 @@ def to_onnx(
     usage:str='PublicTest', # the faces on which accuracy is compared
     tta:str=None, # default views of the file; None for the model's own
     limit:float=1e-4, # the largest difference from PyTorch allowed in any logit
+    progress:bool=False, # show a bar while accuracies are compared?
     **meta, # more strings for the file's metadata
 )->dict: # what was checked
     "Write a run as ONNX; `FerError`, and no file, where it differs from PyTorch, or in 8 bits too much from floats."
@@ -249,6 +250,6 @@ def to_onnx(
     with atomic(path) as tmp:
         _save(graph, tmp, spec, {}, meta)
         checked = _check_floats(tmp, network, part, usage, limit)
-        if int8: graph, checked['int8'] = _to_int8(graph, tmp, spec, faces, part)
+        if int8: graph, checked['int8'] = _to_int8(graph, tmp, spec, faces, part, progress)
         _save(graph, tmp, spec, checked, meta)
     return checked
