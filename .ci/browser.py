@@ -1,4 +1,4 @@
-"""Drive the page in a real browser, headless Chromium, and keep two pictures of it.
+"""Drive the page in a real browser, headless Chromium, and keep two images of it.
 
     python .ci/browser.py [FOLDER]      # where page_desktop.jpg and page_phone.jpg go; wants: pip install playwright, and Chromium
 """
@@ -10,7 +10,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from fer_fastai.inference.app import create_app, launch
-from fer_fastai.images import read_picture
+from fer_fastai.images import read_image
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
 chromium = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
@@ -21,7 +21,7 @@ def on_disk(): return {p for p in Path(get_upload_folder()).rglob('*') if p.is_f
 before = on_disk()
 with tempfile.TemporaryDirectory() as d, sync_playwright() as play:
     d = Path(d)
-    with cbook.get_sample_data('grace_hopper.jpg') as f: photo = read_picture(f)             # the portrait that comes with Matplotlib, public domain
+    with cbook.get_sample_data('grace_hopper.jpg') as f: photo = read_image(f)             # the portrait that comes with Matplotlib, public domain
     Image.fromarray(photo).save(d/'photo.jpg'); (d/'text.jpg').write_text('hello')
     Image.fromarray(np.concatenate([photo, photo[:, ::-1]], 1)).save(d/'two.jpg')
     Image.fromarray(np.full((480, 640, 3), 120, dtype=np.uint8)).save(d/'empty.jpg')
@@ -49,9 +49,9 @@ with tempfile.TemporaryDirectory() as d, sync_playwright() as play:
         tab.screenshot(path=str(out/f'page_{name}.jpg'), type='jpeg', quality=80, full_page=name == 'phone')
         tab.get_by_label('Show what the model looked at').uncheck(); expect(answer).not_to_contain_text('Grad-CAM', timeout=20_000)
         give('two.jpg', '2. '); expect(answer.locator('.fer-face')).to_have_count(2)
-        give('text.jpg', 'is not a picture'); give('empty.jpg', 'No face was found'); give('huge.jpg', 'more than 50 megapixels')
+        give('text.jpg', 'is not an image'); give('empty.jpg', 'No face was found'); give('huge.jpg', 'more than 50 megapixels')
         give('photo.jpg', 'happy')
-        tab.get_by_role('tab', name='Many pictures').click()
+        tab.get_by_role('tab', name='Many images').click()
         tab.locator('input[type=file][multiple]').set_input_files([str(d/f) for f in ('photo.jpg', 'text.jpg', 'empty.jpg')])
         expect(tab.locator('#table')).to_contain_text('1 ok, 1 no face, 1 unreadable', timeout=20_000)
         with tab.expect_download() as download: tab.get_by_text('Download emotions.csv').click()
@@ -69,4 +69,4 @@ with tempfile.TemporaryDirectory() as d, sync_playwright() as play:
     else: sys.exit('sessions are remembered after their tabs were closed')
     browser.close()
 app.close(verbose=False)
-print(f'pictures in {out}; no upload left on the disk')
+print(f'images in {out}; no upload left on the disk')

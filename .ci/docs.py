@@ -95,7 +95,7 @@ def pages(proc):
 
 def relinked(path, proc, known, cfg):
     """Links that a checker can follow, in one processed notebook. nbdev's full addresses of this site become notebooks' names;
-    a link to a file of the repository becomes its address there, a picture is copied. Returns what leads nowhere."""
+    a link to a file of the repository becomes its address there, an image is copied. Returns what leads nowhere."""
     site, repo, faults = cfg['doc_host'] + cfg['doc_baseurl'] + '/', f"{cfg['git_url']}/blob/{cfg['branch']}/", []
     def own(m):
         if m[1] in known: return os.path.relpath(proc/known[m[1]], path.parent)

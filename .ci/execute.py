@@ -4,7 +4,7 @@
     python .ci/execute.py nbs/data/04_drawn.ipynb  # these
     python .ci/execute.py --flags 'slow network'   # run cells with these flags, too; otherwise they keep their outputs
 
-Outputs hold no path of this machine, no address in memory, nothing of standard error, and no picture above 150 kB. Cells with
+Outputs hold no path of this machine, no address in memory, nothing of standard error, and no image above 150 kB. Cells with
 `#| hide` keep none. A notebook that fails stays as it is; the exit code is then 1.
 """
 import argparse, base64, io, logging, os, re, sys, tempfile, time
@@ -18,7 +18,7 @@ from nbdev.config import get_config
 from notebooks import ROOT, directives, has, name, notebooks
 from PIL import Image
 
-LARGEST = 150_000             # bytes of a stored picture
+LARGEST = 150_000             # bytes of a stored image
 REPLACED = [(re.escape(str(ROOT)) + r'/?', ''), (re.escape(str(Path.home())), '~'), (r'/tmp/[\w.-]+', '/tmp/…'),
             (r'\b0x[0-9a-f]{6,}\b', '0x…')]
 
@@ -28,7 +28,7 @@ def shown(said):
     return said
 
 def smaller(png):
-    "A PNG picture below the limit, base64: fewer colours, then fewer pixels."
+    "A PNG image below the limit, base64: fewer colours, then fewer pixels."
     data = base64.b64decode(png)
     if len(data) <= LARGEST: return png
     im = Image.open(io.BytesIO(data)).convert('RGB')

@@ -79,7 +79,7 @@ def placed(ours, others):
     return [*words, *others[:said], *code, *others[said:]] if code else [*words, *others]
 
 def page(notebook, target):
-    "The files of a page: its text and its pictures."
+    "The files of a page: its text and its images."
     nb = nbformat.read(ROOT/f'nbs/{notebook}.ipynb', as_version=4)
     nb.metadata['language_info'] = {'name': 'python'}
     for c in nb.cells:

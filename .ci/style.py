@@ -6,7 +6,7 @@
 - a code cell has at most 25 lines, directives and blank ones not counted, or says why: its first line begins with `# long:`;
 - an exported cell defines at most two functions or classes, or says why as above;
 - a cell that imports something at its top level holds only imports (nbdev's docs run such cells alone);
-- a cell that draws and isn't hidden has a stored picture, unless a flag (`slow`, `network`) keeps it from being run;
+- a cell that draws and isn't hidden has a stored image, unless a flag (`slow`, `network`) keeps it from being run;
 - a notebook of the package shows at least one output; none shows an error or a path of somebody's machine.
 """
 import ast, re, sys
@@ -49,7 +49,7 @@ def in_code(cell):
     if any(found) and not all(found): yield 'imports beside other code'
 
 def outputs(cell):
-    "All that a cell shows, as one text, and whether a picture is among it."
+    "All that a cell shows, as one text, and whether an image is among it."
     said = [o.get('data', {}) for o in cell['outputs']]
     texts = [''.join(v) for d in said for k, v in d.items() if k.startswith('text/')]
     texts += [''.join(o['text']) for o in cell['outputs'] if o['output_type'] == 'stream']
@@ -57,12 +57,12 @@ def outputs(cell):
 
 def in_outputs(cell):
     "Faults of what a cell shows."
-    said, picture = outputs(cell)
+    said, image = outputs(cell)
     if any(o['output_type'] == 'error' for o in cell['outputs']): yield 'a stored error'
     if place := PLACE.search(said): yield f'an output with {place[0]}'
     unseen = exported(cell) or has(cell, 'hide') or any(has(cell, f) for f in ('slow', 'network', 'eval: false'))
     draws = DRAWS.search(done(cell)) and not re.search(r'^\s*(test_|assert)', text(cell), re.M)
-    if draws and not unseen and not picture: yield 'it draws, and shows no picture'
+    if draws and not unseen and not image: yield 'it draws, and shows no image'
 
 def faults(path):
     "One sentence each."

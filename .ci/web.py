@@ -17,7 +17,7 @@ from fer_fastai.files import write_json
 from fer_fastai.data.cropping import crop_face, cut_faces
 from fer_fastai.data.detection import FaceDetector
 from fer_fastai.data.readers import read_faces
-from fer_fastai.images import read_picture
+from fer_fastai.images import read_image
 from fer_fastai.inference.predictor import Predictor
 from fer_fastai.inference.web import to_web
 
@@ -38,7 +38,7 @@ def served(folder):
     return server, f'http://127.0.0.1:{server.server_port}/'
 
 def photos():
-    with cbook.get_sample_data('grace_hopper.jpg') as f: hopper = read_picture(f)
+    with cbook.get_sample_data('grace_hopper.jpg') as f: hopper = read_image(f)
     astronaut = data.astronaut()
     both = np.concatenate([hopper[:512, :512], astronaut[:, ::-1]], 1)
     far = np.full((1080, 1920, 3), 120, dtype=np.uint8)
@@ -62,28 +62,28 @@ def compare_crops(tab, predictor):
         off[name] = float(np.abs(np.array(said) - predictor.probabilities(crops, tta=tta)).max())
     return len(crops), off
 
-def data_url(picture):
+def data_url(image):
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, 'png')
+    Image.fromarray(image).save(file, 'png')
     return 'data:image/png;base64,' + base64.b64encode(file.getvalue()).decode()
 
-DRAW = """const picture = await createImageBitmap(await new Promise((ok, no) => {
+DRAW = """const image = await createImageBitmap(await new Promise((ok, no) => {
   const image = new Image(); image.onload = () => ok(image); image.onerror = no; image.src = args[0] }));
-  const canvas = new OffscreenCanvas(picture.width, picture.height), context = canvas.getContext('2d');
-  context.drawImage(picture, 0, 0);"""
+  const canvas = new OffscreenCanvas(image.width, image.height), context = canvas.getContext('2d');
+  context.drawImage(image, 0, 0);"""
 
-def compare_photos(tab, predictor, pictures):
+def compare_photos(tab, predictor, images):
     "Whole photos: boxes, crops from equal boxes, emotions; what each took in the browser."
     rows = {}
-    for name, picture in pictures.items():
+    for name, image in images.items():
         begin = time.perf_counter()
         said = in_page(tab, DRAW + 'const faces = await read(tools, canvas, false, false);'
-                       'return faces.map(f => ({...f, crop: Array.from(f.crop)}))', data_url(picture))
+                       'return faces.map(f => ({...f, crop: Array.from(f.crop)}))', data_url(image))
         seconds = time.perf_counter() - begin
-        ours = cut_faces(picture, predictor.detector, 'all', 'always', 48)
+        ours = cut_faces(image, predictor.detector, 'all', 'always', 48)
         assert len(said) == len(ours), (name, len(said), len(ours))
         boxes = [[f[k] for k in ('x', 'y', 'width', 'height')] for f in said]
-        crops = [crop_face(picture, g._replace(**{k: f[k] for k in ('x', 'y', 'width', 'height')}, eyes=tuple(map(tuple, f['eyes']))))
+        crops = [crop_face(image, g._replace(**{k: f[k] for k in ('x', 'y', 'width', 'height')}, eyes=tuple(map(tuple, f['eyes']))))
                  for f, (g, _) in zip(said, ours)]
         grey = max(int(np.abs(np.reshape(f['crop'], (48, 48)).astype(int) - c).max()) for f, c in zip(said, crops))
         p = np.array([f['probabilities'] for f in said])
@@ -93,11 +93,11 @@ def compare_photos(tab, predictor, pictures):
                           probability=float(np.abs(p - theirs).max()), milliseconds=round(1000 * seconds))
     return rows
 
-def try_by_hand(tab, d, picture):
+def try_by_hand(tab, d, image):
     "What a visitor does: files good and bad, a tick, the camera."
     notice, faces = tab.locator('#notice'), tab.locator('.face')
     give = lambda f: tab.locator('#file').set_input_files(str(d/f))
-    for file, want in (('text.jpg', 'is not a picture'), ('empty.png', 'No face was found')):
+    for file, want in (('text.jpg', 'is not an image'), ('empty.png', 'No face was found')):
         give(file)
         expect(notice).to_contain_text(want, timeout=60_000)
         expect(faces).to_have_count(0)
@@ -121,14 +121,14 @@ def main():
     args = p.parse_args()
     chromium = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
     if not chromium: sys.exit('there is no Chromium on this machine; install it (apt-get install chromium)')
-    predictor, pictures = Predictor('quick_int8', detector=FaceDetector()), photos()
+    predictor, images = Predictor('quick_int8', detector=FaceDetector()), photos()
     with tempfile.TemporaryDirectory() as d, sync_playwright() as play:
         d = Path(d)
         size = to_web('quick_int8', d/'site')
-        for name, picture in pictures.items(): Image.fromarray(picture).save(d/f'{name}.png')
+        for name, image in images.items(): Image.fromarray(image).save(d/f'{name}.png')
         Image.fromarray(np.full((480, 640, 3), 120, dtype=np.uint8)).save(d/'empty.png')
         (d/'text.jpg').write_text('hello')
-        frame = Image.fromarray(pictures['hopper'][:480, :512]).resize((640, 480))
+        frame = Image.fromarray(images['hopper'][:480, :512]).resize((640, 480))
         frame.save(d/'frame.jpg', quality=95, subsampling=2)
         (d/'camera.mjpeg').write_bytes((d/'frame.jpg').read_bytes() * 30)
         server, at = served(d/'site')
@@ -143,8 +143,8 @@ def main():
             ready = time.perf_counter() - begin
             if name == 'desktop':
                 crops, off = compare_crops(tab, predictor)
-                rows = compare_photos(tab, predictor, pictures)
-            try_by_hand(tab, d, pictures['hopper'])
+                rows = compare_photos(tab, predictor, images)
+            try_by_hand(tab, d, images['hopper'])
             args.folder.mkdir(parents=True, exist_ok=True)
             tab.screenshot(path=str(args.folder/f'web_{name}.jpg'), type='jpeg', quality=80, full_page=name == 'phone')
             away = {u.split('/')[2] for u in asked if u.startswith('http') and not u.startswith(at)}
@@ -158,6 +158,6 @@ def main():
     if max(off.values()) > SAME: sys.exit(f'that is more than {SAME:g}')
     if args.record:
         write_json(args.record, dict(crops=crops, largest_difference=off, photos=rows, bytes=size, machine=platform.processor() or platform.machine()))
-    print(f'pictures in {args.folder}')
+    print(f'images in {args.folder}')
 
 if __name__ == '__main__': main()

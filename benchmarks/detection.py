@@ -5,7 +5,7 @@
 
 Two portraits with a free licence (scikit-image's astronaut, Matplotlib's Grace Hopper), mirrored and of several sizes, and FER2013's Training
 faces are put on photographs without people: groups of thirty, one far face; FER2013's alone as faces with a turned head. They are cut close,
-which is harder than a photo where hair and shoulders are seen; those on which the short-range network finds nobody when they fill the picture
+which is harder than a photo where hair and shoulders are seen; those on which the short-range network finds nobody when they fill the image
 are left out of groups and far faces. Photos, textures, animals and drawings without a face, which come with scikit-image and scikit-learn,
 count false boxes.
 """
@@ -28,15 +28,15 @@ FACELESS = ('brick cell chelsea chessboard_GRAY chessboard_RGB clock_motion coff
             'hubble_deep_field ihc logo microaneurysms moon motorcycle_left page phantom retina rocket text').split()
 SIDES = 24, 32, 40, 48, 64, 96, 128, 192                          # of a far face's box, pixels
 
-def _picture(image): return np.asarray(image.convert('RGB'))
+def _image(image): return np.asarray(image.convert('RGB'))
 
 YAWS = (0, 15), (15, 30), (30, 45), (45, 90)                      # degrees
 
 def faceless():
-    "Pictures without a face: name -> uint8 [h,w,3]."
+    "Images without a face: name -> uint8 [h,w,3]."
     folder = Path(skimage.data.__file__).parent
     files = [next(folder.glob(f'{name}.*')) for name in FACELESS]
-    shown = {f.stem: _picture(Image.open(f)) for f in files}
+    shown = {f.stem: _image(Image.open(f)) for f in files}
     names = sklearn.datasets.load_sample_images()
     return shown | {Path(n).stem: im for n, im in zip(names.filenames, names.images)}
 
@@ -48,21 +48,21 @@ def portraits():
     return [*pair, *mirrored]
 
 def in_scene(background, size, people, places):
-    "Portraits in a picture: (portrait, width of its face) each at a place; uint8 [h,w,3] and the boxes as [n,4]."
+    "Portraits in an image: (portrait, width of its face) each at a place; uint8 [h,w,3] and the boxes as [n,4]."
     scene, boxes = Image.fromarray(background).resize(size, Image.Resampling.BICUBIC), []
     for ((im, (x, y, side)), width), (left, top) in zip(people, places):
         s = width / side
         scene.paste(im.resize((round(im.width * s), round(im.height * s)), Image.Resampling.LANCZOS), (int(left), int(top)))
         boxes.append((left + x * s, top + y * s, width, width))
-    return _picture(scene), boxes
+    return _image(scene), boxes
 
 def pasted(background, size, faces, side, places):
-    "Faces in a picture: uint8 [h,w,3], and the boxes as [n,4], left, top and side twice."
+    "Faces in an image: uint8 [h,w,3], and the boxes as [n,4], left, top and side twice."
     scene = Image.fromarray(background).resize(size, Image.Resampling.BICUBIC)
     for face, (x, y) in zip(faces, places):
         scene.paste(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC), (int(x), int(y)))
     edge = side * (1 - BOX) / 2
-    return _picture(scene), [(x + edge, y + edge, side * BOX, side * BOX) for x, y in places]
+    return _image(scene), [(x + edge, y + edge, side * BOX, side * BOX) for x, y in places]
 
 def judged(found, boxes):
     "How many boxes are found, and how many of those found are none: the centre within .3 of a side, .5 to 1.8 times as wide."
@@ -81,31 +81,31 @@ class Ways:
         d = self.detector = FaceDetector()
         self.of = dict(short=d.short.look, full=d._far, before=self.before, automatic=d)
 
-    def before(self, picture):
+    def before(self, image):
         "The rule before there were two networks: half windows always, a border where nobody was seen."
-        look, side = self.detector.short.look, max(picture.shape[:2]) // 2
-        found = look(picture)
-        starts = itertools.product(*(_starts(n, side) for n in picture.shape[:2])) if side >= 160 else ()
-        for y, x in starts: found += [_moved(f, x, y) for f in look(picture[y:y + side, x:x + side])]
+        look, side = self.detector.short.look, max(image.shape[:2]) // 2
+        found = look(image)
+        starts = itertools.product(*(_starts(n, side) for n in image.shape[:2])) if side >= 160 else ()
+        for y, x in starts: found += [_moved(f, x, y) for f in look(image[y:y + side, x:x + side])]
         edge = side // 2
-        framed = np.pad(picture, ((edge, edge), (edge, edge), (0, 0)))
+        framed = np.pad(image, ((edge, edge), (edge, edge), (0, 0)))
         return _distinct(found) or [_moved(f, -edge, -edge) for f in look(framed)]
 
     def row(self, scenes, **about):
-        "Found, missed and false for each way, over scenes: (picture, boxes)."
+        "Found, missed and false for each way, over scenes: (image, boxes)."
         rows = []
         scenes = list(scenes)
         counts = {name: np.zeros(2, int) for name in self.of}
         spent = dict.fromkeys(self.of, 0.)
-        for (picture, boxes), (name, look) in itertools.product(scenes, self.of.items()):
+        for (image, boxes), (name, look) in itertools.product(scenes, self.of.items()):
             start = time.process_time()
-            found = look(picture)
+            found = look(image)
             spent[name] += time.process_time() - start
             counts[name] += judged(found, boxes)
         n = sum(len(b) for _, b in scenes)
         for name, (hits, false) in counts.items():
             shares = dict(found=hits / n, found_95=wilson(int(hits), n)) if n else {}
-            rows.append(about | dict(way=name, pictures=len(scenes), faces=n, false=int(false), **shares,
+            rows.append(about | dict(way=name, images=len(scenes), faces=n, false=int(false), **shares,
                                      ms=1000 * spent[name] / len(scenes)))
         return rows
 
@@ -170,7 +170,7 @@ def main():
         turned = (pasted(grounds[k % 5], (640, 480), drawn[i][None], 200, [(220, 140)]) for k, i in enumerate(which))
         rows += ways.row(turned, what='turned head', yaw=[low, high])
     for times in (1, 3):
-        enlarged = [_picture(Image.fromarray(q).resize((q.shape[1] * times, q.shape[0] * times))) for q in none.values()]
+        enlarged = [_image(Image.fromarray(q).resize((q.shape[1] * times, q.shape[0] * times))) for q in none.values()]
         rows += ways.row(((q, []) for q in enlarged), what='no face', times=times)
     pose = poses(drawn, mesh, sure, ways.detector.short.look)
     said = dict(rows=rows, pose=pose, faceless=sorted(none), usable=float(np.mean(seen)))

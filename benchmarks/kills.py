@@ -4,7 +4,7 @@
 
 trainings  three epochs on drawn faces, with learning-rate finder, mixup and an average of the weights: `fer_train … --resume`.
            Weights, optimiser state, history, figures and the model's metadata have to be equal, bit for bit; nothing may be left over.
-tables     `fer_predict FOLDER --csv TABLE` over small pictures, one of which is damaged: the same bytes, and the same exit code.
+tables     `fer_predict FOLDER --csv TABLE` over small images, one of which is damaged: the same bytes, and the same exit code.
 
 The moment is drawn uniformly from the time between the first trace of the work and its end, as the uninterrupted one took it.
 A process that was faster than its kill isn't counted, and tried again. SIGINT ends the trainings, and records those that were done.
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 RECIPE = dict(
     arch='face_net', head='simple', pretrained=False, channels=1, size=24, resize=28, epochs=3, patience=0, batch_size=16,
     lr=.01, lr_find=True, mixup=.2, ema=.9, tta='flip')
-PICTURES = 300
+IMAGES = 300
 
 def command(name, *args):
     "A command of the package, started."
@@ -107,36 +107,36 @@ def kill_trainings(folder, n, rng):
 
 # --- tables ------------------------------------------------------------------------------------------------------------------
 
-def table(pictures, path): return command('fer_predict', pictures, '--crop', 'never', '--batch', 4, '--csv', path)
+def table(images, path): return command('fer_predict', images, '--crop', 'never', '--batch', 4, '--csv', path)
 
 def traces(path, before=()):
     "Files that the table's command has made beside it."
     return [p for p in path.parent.iterdir() if p.name not in before and p.is_file() and p.stat().st_size]
 
 def kill_tables(folder, n, rng):
-    pictures = folder/'pictures'
-    pictures.mkdir()
-    for i, p in enumerate(read_faces(f'demo:{PICTURES}', progress=False).pixels): Image.fromarray(p).save(pictures/f'{i:04}.png')
-    (pictures/'0100.png').write_bytes(b'damaged')
+    images = folder/'images'
+    images.mkdir()
+    for i, p in enumerate(read_faces(f'demo:{IMAGES}', progress=False).pixels): Image.fromarray(p).save(images/f'{i:04}.png')
+    (images/'0100.png').write_bytes(b'damaged')
     def place(name): (folder/name).mkdir(); return folder/name/'table.csv'
     whole = place('whole_table')
-    process = table(pictures, whole)
+    process = table(images, whole)
     wait_for(process, lambda: traces(whole))
     start = time.perf_counter()
-    process.communicate()                                          # the damaged picture may show in its exit code
+    process.communicate()                                          # the damaged image may show in its exit code
     seconds, code = time.perf_counter() - start, process.returncode
     equal, faster, wrong = 0, 0, []
     while equal + len(wrong) < n:
         path, moment = place(f'table_{equal}_{faster}_{len(wrong)}'), rng.uniform(0, seconds)
-        if not killed(table(pictures, path), lambda: traces(path), moment): faster += 1; continue
-        again = table(pictures, path)
+        if not killed(table(images, path), lambda: traces(path), moment): faster += 1; continue
+        again = table(images, path)
         said = again.communicate()[1]
         found = [] if path.exists() and path.read_bytes() == whole.read_bytes() else ['rows']
         if again.returncode != code: found.append(f'exit code {again.returncode}, not {code}')
         if found: wrong.append(dict(seconds=moment, differs=found, said=said[-300:]))
         else: equal += 1
         print(f'table {equal + len(wrong)}/{n}: killed after {moment:.2f} s, {found or "equal"}', flush=True)
-    return dict(n=n, equal=equal, pictures=PICTURES, faster_than_the_kill=faster, uninterrupted_seconds=round(seconds, 2), wrong=wrong)
+    return dict(n=n, equal=equal, images=IMAGES, faster_than_the_kill=faster, uninterrupted_seconds=round(seconds, 2), wrong=wrong)
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -1,10 +1,10 @@
-"""What the web page meets: a hundred people at once, one picture from many, Grad-CAM, attacks in between, an end by SIGTERM.
+"""What the web page meets: a hundred people at once, one image from many, Grad-CAM, attacks in between, an end by SIGTERM.
 
     python benchmarks/page_load.py                      # five minutes on two cores; writes results/page_load.json
     python benchmarks/page_load.py --seconds 20 --out /tmp/page_load.json
 
 The page runs as a process of its own with an empty temporary folder, on the loopback interface alone. Each answer is compared
-with the one that a single `Page` gives in this process. Beside the page's folder lies a picture (the canary) that the
+with the one that a single `Page` gives in this process. Beside the page's folder lies an image (the canary) that the
 attacks name: it must neither be shown nor touched.
 """
 import argparse, base64, io, itertools, json, os, re, secrets, signal, socket, subprocess, sys, tempfile, threading, time
@@ -17,10 +17,10 @@ META = dict(meta=dict(_type='gradio.FileData'))
 PHOTO, IS_FACE, HEAT, FILES = range(4)               # the page's functions, in the order in which create_app makes them
 SERVE = 'import sys; from fer_fastai.inference.app import create_app, launch; launch(create_app(), port=int(sys.argv[1]))'
 
-def pictures():
+def images():
     "A portrait, two people, none; as files."
-    from fer_fastai.images import read_picture
-    with cbook.get_sample_data('grace_hopper.jpg') as f: photo = read_picture(f)
+    from fer_fastai.images import read_image
+    with cbook.get_sample_data('grace_hopper.jpg') as f: photo = read_image(f)
     drawn = dict(one=photo, two=np.concatenate([photo, photo[:, ::-1]], 1), none=np.full((480, 640, 3), 120, np.uint8))
     def jpeg(a):
         f = io.BytesIO()
@@ -48,7 +48,7 @@ class Asker:
         return next((m for m in said if m['msg'] == 'process_completed'), dict(success=False, output=said))
 
 def same(a, b):
-    "The same words and bars, and pictures with no pixel further off than JPEG takes it."
+    "The same words and bars, and images with no pixel further off than JPEG takes it."
     uri = r'data:image/jpeg;base64,([\w+/=]+)'
     if re.sub(uri, '', a) != re.sub(uri, '', b): return False
     def pixels(s): return np.asarray(Image.open(io.BytesIO(base64.b64decode(s)))).astype(int)
@@ -56,7 +56,7 @@ def same(a, b):
     return all(x == y or np.abs(pixels(x) - pixels(y)).max() <= 16 for x, y in pairs)
 
 def expected(files):
-    "What one page, asked by nobody else, says of each picture, for each choice."
+    "What one page, asked by nobody else, says of each image, for each choice."
     from fer_fastai.inference.page import Page, read_upload
     from fer_fastai.inference.predictor import Predictor
     web = Page(Predictor())
@@ -64,16 +64,16 @@ def expected(files):
     choices = itertools.product(looks, (False, True), (False, True))
     return {(k, face, heat): web.answer(looks[k], face, heat) for k, face, heat in choices}
 
-def one_picture(who, rng, files, want, canary):
+def one_image(who, rng, files, want, canary):
     kind, face, heat = rng.choice(list(files)), bool(rng.random() < .2), bool(rng.random() < .7)
     (path,) = who.send(('same.jpg', files[kind]))
     if rng.random() < .3: who.session = secrets.token_hex(6)                     # the page is opened anew
     said = who.ask(PHOTO, dict(path=path) | META, face, heat, session=who.session)
     if not (said['success'] and same(said['output']['data'][2], want[kind, face, heat])): return False
-    said = who.ask(HEAT, None, face, not heat, session=who.session)          # ticked later, without the picture
+    said = who.ask(HEAT, None, face, not heat, session=who.session)          # ticked later, without the image
     return said['success'] and same(said['output']['data'][0], want[kind, face, not heat])
 
-def many_pictures(who, rng, files, want, canary):
+def many_images(who, rng, files, want, canary):
     one = files['one']
     paths = who.send(('=1+1.jpg', one), ('same.jpg', one), ('same.jpg', one), ('none.jpg', files['none']), ('a.jpg', b'hello'))
     said = who.ask(FILES, [dict(path=p) | META for p in paths])
@@ -103,7 +103,7 @@ def stranger(who, rng, files, want, canary):
 def person(at, seed, until, tell, *given):
     who, rng = Asker(at), np.random.default_rng(seed)
     while time.monotonic() < until:
-        what = rng.choice([one_picture, many_pictures, attack, stranger], p=[.6, .15, .15, .1])
+        what = rng.choice([one_image, many_images, attack, stranger], p=[.6, .15, .15, .1])
         start = time.monotonic()
         try: right = what(who, rng, *given)
         except Exception as e: right = f'{type(e).__name__}: {e}'[:200]
@@ -146,14 +146,14 @@ def main():
     args = parser.parse_args()
     from fer_fastai.files import write_json
     from fer_fastai.evaluation.records import surroundings
-    files = pictures()
+    files = images()
     want = expected(files)
     with tempfile.TemporaryDirectory() as d, tempfile.TemporaryFile('w+') as log:
         tmp, canary = Path(d)/'tmp', Path(d)/'canary.jpg'
         tmp.mkdir(); canary.write_bytes(files['one']); was = canary.stat()
         page, at = start_page(tmp, log)
         try:
-            one_picture(Asker(at), np.random.default_rng(0), {'one': files['one']}, want, canary)        # loads torch
+            one_image(Asker(at), np.random.default_rng(0), {'one': files['one']}, want, canary)        # loads torch
             at_start = {p for p in tmp.rglob('*')}
             counts, wrong, slow, memory = load(page, at, (files, want, canary), args.people, args.seconds)
             Asker(at).send(*((f'{i}.jpg', bytes(5 * 10**6)) for i in range(20)))             # nobody asks for them

@@ -98,10 +98,10 @@ def main():
         f1 = [2 * ((guesses == k) & (labels == k)).sum() / max(1, (guesses == k).sum() + (labels == k).sum()) for k in range(7)]
         middle = lambda k: statistics.median(r[k] for r in rounds)
         rows[name] = dict(version=rounds[0]['version'], n=len(px), accuracy=float((guesses == labels).mean()), macro_f1=float(np.mean(f1)), found=float((guesses >= 0).mean()),
-                          pictures_per_second=round(len(px) / middle('seconds'), 1), rounds=[round(len(px) / r['seconds'], 1) for r in rounds], import_seconds=round(middle('imported'), 2), ready_seconds=round(middle('ready'), 2),
+                          images_per_second=round(len(px) / middle('seconds'), 1), rounds=[round(len(px) / r['seconds'], 1) for r in rounds], import_seconds=round(middle('imported'), 2), ready_seconds=round(middle('ready'), 2),
                           memory_imported_mb=round(middle('memory_imported')), memory_mb=round(middle('memory')))
         r = rows[name]
-        print(f"{name:44} accuracy {r['accuracy']:.3f} macro-F1 {r['macro_f1']:.3f} found {r['found']:.3f} {r['pictures_per_second']:7.0f}/s  import {r['import_seconds']:.2f} s {r['memory_imported_mb']} MB, at most {r['memory_mb']} MB")
+        print(f"{name:44} accuracy {r['accuracy']:.3f} macro-F1 {r['macro_f1']:.3f} found {r['found']:.3f} {r['images_per_second']:7.0f}/s  import {r['import_seconds']:.2f} s {r['memory_imported_mb']} MB, at most {r['memory_mb']} MB")
     if not args.limit: write_json(Path(__file__).parents[1]/'results/peers.json', dict(rows=rows, usage='PublicTest', fingerprint=part.fingerprint, enlarged_to=192, instruction_set=instruction_set(), **surroundings()))
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
-"""What a service meets: threads, endless streams, damaged files. Every picture gets an answer, in its place, in time, in bounded memory.
+"""What a service meets: threads, endless streams, damaged files. Every image gets an answer, in its place, in time, in bounded memory.
 
     python benchmarks/robust.py data/fer2013.csv          # about ten minutes on two cores; writes results/robust.json
 
-threads  8 threads with 500 good and bad pictures each share one Predictor; each answer is compared with that of a single thread.
-stream   20,000 pictures, encoded, with detection; resident memory after the first 1,000 and at most afterwards.
+threads  8 threads with 500 good and bad images each share one Predictor; each answer is compared with that of a single thread.
+stream   20,000 images, encoded, with detection; resident memory after the first 1,000 and at most afterwards.
 fuzz     2,000 damaged files: flipped bits, cut ends, wrong names, headers that claim huge sizes; the slowest answer, and the most memory.
 """
 import argparse, io, json, struct, subprocess, sys, tempfile, threading, time, zlib
@@ -34,10 +34,10 @@ def threads(px, n=500, k=8):
     for t in crew: t.join()
     seconds = time.perf_counter() - start
     lost = sum(n - len(g) for g in got)
-    key = lambda r: (r.picture, r.status, r.why, [(f.box, f.emotion) for f in r.faces])
+    key = lambda r: (r.image, r.status, r.why, [(f.box, f.emotion) for f in r.faces])
     off = sum(key(a) != key(b) for g, w in zip(got, want) for a, b in zip(g, w))
     most = max(abs(x - y) for g, w in zip(got, want) for a, b in zip(g, w) for f, h in zip(a.faces, b.faces) for x, y in zip(f.probabilities.values(), h.probabilities.values()))
-    return dict(threads=k, pictures=k * n, statuses=Counter(r.status for g in got for r in g), lost=lost, other_than_one_thread=off, largest_difference_of_a_probability=most, pictures_per_second=round(k * n / seconds))
+    return dict(threads=k, images=k * n, statuses=Counter(r.status for g in got for r in g), lost=lost, other_than_one_thread=off, largest_difference_of_a_probability=most, images_per_second=round(k * n / seconds))
 
 def stream(px, n=20_000):
     from fer_fastai.inference.predictor import Predictor
@@ -47,7 +47,7 @@ def stream(px, n=20_000):
         counts[r.status] += 1
         if i == 1000: first = memory('VmRSS')
         if i > 1000 and i % 100 == 0: most = max(most, memory('VmRSS'))
-    return dict(pictures=n, statuses=counts, memory_after_1000_mb=round(first, 1), memory_at_most_afterwards_mb=round(most, 1), growth_mb=round(most - first, 1), pictures_per_second=round(n / (time.perf_counter() - start)))
+    return dict(images=n, statuses=counts, memory_after_1000_mb=round(first, 1), memory_at_most_afterwards_mb=round(most, 1), growth_mb=round(most - first, 1), images_per_second=round(n / (time.perf_counter() - start)))
 
 def damaged(files, rng):
     "One damaged file: its bytes, and a suffix."

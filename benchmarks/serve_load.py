@@ -4,7 +4,7 @@
     python benchmarks/serve_load.py                     # five minutes on two cores; writes results/serve_load.json
     python benchmarks/serve_load.py --seconds 20 --out /tmp/serve_load.json
 
-Locust drives `fer_serve`, a process of its own on the loopback interface, as `fer_serve` starts it. Right is 200 for pictures and 400, 408,
+Locust drives `fer_serve`, a process of its own on the loopback interface, as `fer_serve` starts it. Right is 200 for images and 400, 408,
 413 or 422 for what is wrong with the others; 503 with Retry-After is the queue's answer where all places are taken, and counted by itself.
 Anything else is an error. The service's memory is read each second.
 """

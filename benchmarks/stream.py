@@ -1,9 +1,9 @@
-"""A stream watched for ten minutes: does memory stay flat, does it come back after a break, how many pictures are dropped?
+"""A stream watched for ten minutes: does memory stay flat, does it come back after a break, how many images are dropped?
 
     python benchmarks/stream.py                    # eleven minutes; writes results/stream.json
 
 A server on this machine sends a film of drawn and of real faces (portraits with a free licence that come with scikit-image and Matplotlib)
-as motion JPEG over HTTP, 25 pictures a second, without end. After four minutes it is stopped for thirty seconds.
+as motion JPEG over HTTP, 25 images a second, without end. After four minutes it is stopped for thirty seconds.
 """
 import argparse, contextlib, http.server, os, threading, time
 from pathlib import Path
@@ -64,11 +64,11 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--minutes', type=float, default=10)
     args = p.parse_args()
-    pictures, servers = film(), []
-    servers.append(serve(pictures))
+    images, servers = film(), []
+    servers.append(serve(images))
     port, seconds = servers[0].server_port, 60 * args.minutes
     threading.Timer(.4 * seconds, stop, servers).start()
-    threading.Timer(.4 * seconds + .05 * seconds, lambda: servers.append(serve(pictures, port))).start()
+    threading.Timer(.4 * seconds + .05 * seconds, lambda: servers.append(serve(images, port))).start()
     process, memory, seen, looked, longest, before = psutil.Process(), [], set(), 0, 0., 0.
     predictor = Predictor(tta='none', detector=FaceDetector(windows=False))
     with frames(f'http://127.0.0.1:{port}/') as (live, fps, _):

@@ -3,7 +3,7 @@
     python benchmarks/throughput.py                     # everything, about an hour on two cores; writes results/throughput.json and a chart
     python benchmarks/throughput.py --only ways --sizes 64
 
-(a) the paper's way: torchvision transforms on PIL pictures, a DataLoader with two workers, a plain loop in float32
+(a) the paper's way: torchvision transforms on PIL images, a DataLoader with two workers, a plain loop in float32
 (b) fastai's ordinary image path: ImageBlock, item and batch transforms, two workers, a Learner in float32
 (c) this package: get_dls and build_learner, in the precision and memory format that it takes on this hardware
 (d) the limit: the training step, or the forward pass, of (c) in plain PyTorch on a batch that is on the device already
@@ -98,7 +98,7 @@ def sync():
     if device.type == 'cuda': torch.cuda.synchronize()
 
 class Clock:
-    "Counts pictures from the end of the warm-up on, for some seconds and batches."
+    "Counts images from the end of the warm-up on, for some seconds and batches."
     def __init__(self, seconds, at_least=WARM + 3): self.seconds, self.at_least, self.batches, self.n = seconds, at_least, 0, 0
     def over(self, n):
         self.batches += 1
@@ -141,7 +141,7 @@ def timed(f, n):
     return n / (time.perf_counter() - start)
 
 def ways(faces, size, rounds, loader_s, train_s, n_eval):
-    "Pictures a second of each way: for the loader alone, training and evaluation, a list over the rounds."
+    "Images a second of each way: for the loader alone, training and evaluation, a list over the rounds."
     resize = round(size * 256 / 224)
     ours = get_dls(faces, size=size, bs=BS, device=device, say=None)
     rows, part = ours.train.items, ours.valid.items[:n_eval]
@@ -167,13 +167,13 @@ def ways(faces, size, rounds, loader_s, train_s, n_eval):
                 seed_everything(r)
                 out[job][w].append(round(jobs[job][w](), 1))
                 gc.collect()
-                print(f'{size} pixels, round {r + 1} of {rounds}, {job}, {WAYS[w]}: {out[job][w][-1]:.0f} pictures/s', file=sys.stderr, flush=True)
+                print(f'{size} pixels, round {r + 1} of {rounds}, {job}, {WAYS[w]}: {out[job][w][-1]:.0f} images/s', file=sys.stderr, flush=True)
     return out
 
 # --- precision and memory format ---------------------------------------------------------------------------------------------
 
 def compute(size, rounds, compiled):
-    "Pictures a second of the training step, for each precision and memory format."
+    "Images a second of the training step, for each precision and memory format."
     x, y = torch.randn(BS, 3, size, size, device=device), torch.randint(0, 7, (BS,), device=device)
     steps = {}
     for name, bf16, fmt in (('float32', False, torch.contiguous_format), ('float32, channels-last', False, torch.channels_last),
@@ -237,7 +237,7 @@ def growth(counts, steps, search_up_to):
 def ratio(rates, one, other): return statistics.median(x / y for x, y in zip(rates[one], rates[other]))
 
 def table(result):
-    "The ways as a table: median pictures a second, and what (c) is against the others."
+    "The ways as a table: median images a second, and what (c) is against the others."
     rows = []
     for size, jobs in result.get('ways', {}).items():
         for job, rates in jobs.items():
@@ -259,7 +259,7 @@ def draw(result, path):
                 ax.text(j + .2 * i - .3, v * 1.06, f'{v:,.0f}', ha='center', va='bottom', fontsize=7, rotation=90 if v >= 1000 else 0)
         ax.set_yscale('log'); ax.set_title(f'{size} × {size} pixels', fontsize=10); ax.set_xticks(range(3), ['loader alone', 'training', 'evaluation'])
         ax.set_ylim(top=ax.get_ylim()[1] * 4); ax.spines[['top', 'right']].set_visible(False)
-    axes[0][0].set_ylabel('pictures a second'); axes[0][-1].legend(frameon=False, fontsize=8)
+    axes[0][0].set_ylabel('images a second'); axes[0][-1].legend(frameon=False, fontsize=8)
     save_figure(fig, path)
 
 def main():
@@ -293,7 +293,7 @@ def main():
         result['growth'], result['growth_made_with'] = [rows[n] for n in sorted(rows)], made
         write_json(args.out, result)
     print(table(result).to_string(index=False))
-    for size, rates in result.get('compute', {}).items(): print(f'\ntraining step at {size} px, pictures/s:', ', '.join(f'{k} {statistics.median(v):.0f}' for k, v in rates.items()))
+    for size, rates in result.get('compute', {}).items(): print(f'\ntraining step at {size} px, images/s:', ', '.join(f'{k} {statistics.median(v):.0f}' for k, v in rates.items()))
     if 'growth' in result: print('\n' + pd.DataFrame(result['growth']).to_string(index=False))
     if 'ways' in result: draw(result, args.out.with_suffix('.png'))
 

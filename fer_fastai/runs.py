@@ -52,18 +52,18 @@ def empty(self:Run)->bool:
 
 # %% ../nbs/03_runs.ipynb #e83bc298
 @patch
-def picture(self:Run,
+def image(self:Run,
     kind:str, # 'curves', 'confusion', 'mistakes' or 'lr_finder'
     part:str='', # of the faces, say 'PublicTest'
 )->Path:
-    "Where a picture is."
+    "Where an image is."
     return self.folder/f"{'_'.join(filter(None, (kind, part)))}.png"
 
 @patch
-def pictures(self:Run,
-    kind:str, # as for `picture`
+def images(self:Run,
+    kind:str, # as for `image`
 )->dict: # the PNG's path by part; validation comes last
-    "The pictures of a kind that are there."
+    "The images of a kind that are there."
     files = sorted(self.folder.glob(f'{kind}*.png'), key=lambda p: ('validation' in p.name, p.name))
     return {p.stem.removeprefix(kind).removeprefix('_'): p for p in files}
 

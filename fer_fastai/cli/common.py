@@ -142,11 +142,11 @@ def add_source(
     add('--vocab', metavar='A,B,…', type=classes,
         help='the classes in the order of their codes (default: the seven of FER2013)')
     add('--crop', choices=('auto', 'always', 'never'), default='auto',
-        help='find the faces in the pictures of a folder; auto does it for all but small square ones')
+        help='find the faces in the images of a folder; auto does it for all but small square ones')
     add('--which', choices=('largest', 'all'), default='largest',
-        help='which faces to take where a picture of a folder has several')
+        help='which faces to take where an image of a folder has several')
     add('--face-size', type=int, metavar='PX', default=48,
-        help='side of the crops that are cut out of the pictures of a folder, in pixels (default: 48, as FER2013)')
+        help='side of the crops that are cut out of the images of a folder, in pixels (default: 48, as FER2013)')
 
 # %% ../../nbs/cli/00_common.ipynb #75cab206
 def add_labels(
@@ -174,7 +174,7 @@ def read_source(
     vocab=None, # the classes where the arguments name none; None for the seven
     **kwargs, # more for `read_faces`
 ): # a `FaceSet`
-    "Read the faces that the arguments name; pictures that were skipped are named on stderr, five at most."
+    "Read the faces that the arguments name; images that were skipped are named on stderr, five at most."
     from fer_fastai.data.readers import read_faces
     within(args, 'face_size', 8, 1024)
     how = dict(crop=args.crop, which=args.which, size=args.face_size, progress=sys.stdout.isatty())
@@ -182,7 +182,7 @@ def read_source(
     if plus: kwargs['votes'], vocab = votes_file(args), EMOTIONS
     faces = read_faces(args.source, vocab=args.vocab or vocab or EMOTIONS, **how, **kwargs)
     for s in faces.skipped[:5]: say(f"skipped {printable(s['source'])}: {printable(s['reason'])}", sys.stderr)
-    if len(faces.skipped) > 5: say(f'… {len(faces.skipped)} pictures skipped in all', sys.stderr)
+    if len(faces.skipped) > 5: say(f'… {len(faces.skipped)} images skipped in all', sys.stderr)
     if not plus: return faces
     from fer_fastai.data.votes import ferplus
     return ferplus(faces)

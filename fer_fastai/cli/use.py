@@ -34,21 +34,21 @@ def _predictor(args, run, windows=True):
 # %% ../../nbs/cli/03_use.ipynb #25320e73
 @command
 def fer_predict(parser):
-    "Find the faces in pictures and name their emotions."
+    "Find the faces in images and name their emotions."
     add = parser.add_argument
-    add('picture', metavar='[RUN] PICTURE', nargs='+',
+    add('image', metavar='[RUN] IMAGE', nargs='+',
         help="photos, or face crops (small and square); folders, patterns ('photos/**/*.jpg'), "
              "lists of paths (a .txt, or - for standard input); "
              f"before them, if you like, {RUN} (default), or an ONNX file")
     add('--which', choices=('all', 'largest'), default='all',
-        help='which faces to take where a picture has several')
+        help='which faces to take where an image has several')
     add('--crop', choices=('auto', 'always', 'never'), default='auto',
-        help='find the faces; auto does it for all but small square pictures')
+        help='find the faces; auto does it for all but small square images')
     _model(parser)
     add('--json', action='store_true', help='print JSON instead of a table')
     add('--csv', metavar='FILE',
         help='write a table to this file, batch by batch; the same command resumes a stopped one')
-    add('--batch', type=int, metavar='N', default=64, help='pictures at a time (default: 64)')
+    add('--batch', type=int, metavar='N', default=64, help='images at a time (default: 64)')
     return _predict
 
 # %% ../../nbs/cli/03_use.ipynb #1f2f8e36
@@ -57,24 +57,24 @@ def _json(results):
     return json.dumps([r.as_dict() for r in results], indent=1)
 
 def _table(results, vocab):
-    "Print rows of faces, then the pictures without any. (pandas would take longer to import than a photo takes.)"
-    rows = [['picture', 'x y width height', 'emotion', *vocab]]
+    "Print rows of faces, then the images without any. (pandas would take longer to import than a photo takes.)"
+    rows = [['image', 'x y width height', 'emotion', *vocab]]
     for r in results:
         for f in r.faces:
             box = ' '.join(map(str, f.box or ['crop']))
             probs = [f'{p:.0%}' for p in f.probabilities.values()]
-            rows.append([printable(r.picture), box, f.emotion + '?' * f.uncertain, *probs])
+            rows.append([printable(r.image), box, f.emotion + '?' * f.uncertain, *probs])
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows if len(rows) > 1 else []:
         say('  '.join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))))
     for r in results:
-        if r.status == 'no face': say(f'{printable(r.picture)}: no face found')
+        if r.status == 'no face': say(f'{printable(r.image)}: no face found')
 
 # %% ../../nbs/cli/03_use.ipynb #63592908
-def _print_results(predictor, pictures, args, how):
-    "Predict, then print a table or JSON; exit code 1 where a picture can't be read."
-    stream = predictor.stream(pictures, batch_size=args.batch, **how)
-    results = list(progress(stream, sys.stdout.isatty() and len(pictures) > 1, len(pictures)))
+def _print_results(predictor, images, args, how):
+    "Predict, then print a table or JSON; exit code 1 where an image can't be read."
+    stream = predictor.stream(images, batch_size=args.batch, **how)
+    results = list(progress(stream, sys.stdout.isatty() and len(images) > 1, len(images)))
     unreadable = [r for r in results if r.status == 'unreadable']
     for r in unreadable: say(f'fer_predict: {printable(r.why)}', sys.stderr)
     if args.json: say(_json(results))
@@ -83,16 +83,16 @@ def _print_results(predictor, pictures, args, how):
 
 def _predict(args):
     "Predict what the arguments name."
-    from fer_fastai.inference.batch import check_pictures, pictures_in, predict_csv
-    named = is_model(args.picture[0])
-    if named and len(args.picture) == 1: raise FerError(f'{args.picture[0]} is a model; name a picture, too')
+    from fer_fastai.inference.batch import check_images, images_in, predict_csv
+    named = is_model(args.image[0])
+    if named and len(args.image) == 1: raise FerError(f'{args.image[0]} is a model; name an image, too')
     within(args, 'batch', 1, 65_536)
-    names, how = args.picture[named:], dict(which=args.which, crop=args.crop)
-    check_pictures(names)
-    predictor = _predictor(args, args.picture[0] if named else None)
-    if not args.csv: return _print_results(predictor, list(pictures_in(names)), args, how)
-    total = sum(1 for _ in pictures_in(names)) if sys.stdout.isatty() and '-' not in names else None
-    counts = predict_csv(predictor, pictures_in(names), args.csv, args.batch, total, say=say, **how)
+    names, how = args.image[named:], dict(which=args.which, crop=args.crop)
+    check_images(names)
+    predictor = _predictor(args, args.image[0] if named else None)
+    if not args.csv: return _print_results(predictor, list(images_in(names)), args, how)
+    total = sum(1 for _ in images_in(names)) if sys.stdout.isatty() and '-' not in names else None
+    counts = predict_csv(predictor, images_in(names), args.csv, args.batch, total, say=say, **how)
     return int(counts['unreadable'] > 0)
 
 # %% ../../nbs/cli/03_use.ipynb #980de098
@@ -156,7 +156,7 @@ def _export(args):
 # %% ../../nbs/cli/03_use.ipynb #2cb1607c
 @command
 def fer_video(parser):
-    "Follow the faces in a video, a webcam's picture or a stream, and show their emotions over time."
+    "Follow the faces in a video, a webcam's image or a stream, and show their emotions over time."
     add = parser.add_argument
     add('source', metavar='FILE', help='a video; a webcam (0), or an address (rtsp://…, http://…), which Ctrl-C ends')
     add('--model', metavar='RUN', help=f'{RUN} (default), or an ONNX file')
@@ -222,8 +222,8 @@ def _hub(args):
 # %% ../../nbs/cli/03_use.ipynb #316a826b
 @command
 def fer_app(parser):
-    """Start a web page for the model: pictures, a webcam or many files in; boxes, bars and a table out. By
-    default only this machine can reach it; no picture is kept after the session."""
+    """Start a web page for the model: images, a webcam or many files in; boxes, bars and a table out. By
+    default only this machine can reach it; no image is kept after the session."""
     add = parser.add_argument
     add('run', metavar='RUN', nargs='?', help=f'{RUN} (default), or an ONNX file')
     add('--host', default='127.0.0.1', help='0.0.0.0 to be reached from other machines (default: 127.0.0.1)')
@@ -243,7 +243,7 @@ def _app(args):
 # %% ../../nbs/cli/03_use.ipynb #fa4f6b42
 @command
 def fer_serve(parser):
-    """Start an HTTP service: image bytes in, JSON out. By default only this machine can reach it; no picture is kept
+    """Start an HTTP service: image bytes in, JSON out. By default only this machine can reach it; no image is kept
     after the answer. Where the environment has FER_FASTAI_TOKEN, every prediction must show that."""
     add = parser.add_argument
     add('run', metavar='RUN', nargs='?', help=f'{RUN} (default), or an ONNX file')

@@ -52,9 +52,9 @@ class FaceRows:
 
 # %% ../../nbs/data/14_batches.ipynb #ecbf9e82
 def get_pixels(
-    o, # a `FaceRow`, or a picture that comes alone
+    o, # a `FaceRow`, or an image that comes alone
 ): # what becomes the input
-    "The picture of an item; `FerError` for a whole FaceSet."
+    "The image of an item; `FerError` for a whole FaceSet."
     if isinstance(o, FaceSet): raise FerError('wrap a FaceSet: dls.test_dl(FaceRows(faces), with_labels=True)')
     return o.pixels if isinstance(o, FaceRow) else o
 

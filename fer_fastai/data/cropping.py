@@ -14,7 +14,7 @@ from .detection import Face, FaceDetector
 
 # %% ../../nbs/data/07_cropping.ipynb #1c78fa1c
 def show_faces(
-    pixels, # uint8 [n,h,w], or a list of grey pictures [h,w] of any size
+    pixels, # uint8 [n,h,w], or a list of grey images [h,w] of any size
     titles=None, # n short texts, one above each face; None for none
     ncols:int=8, # faces in a row, at most
     side:float=1.1, # of a face on the page, inches
@@ -33,14 +33,14 @@ def show_faces(
 
 # %% ../../nbs/data/07_cropping.ipynb #681a3f8a
 def _square(im, x, y, side, size):
-    "The square of this side at (x, y) of a grey PIL picture, resized to `size` pixels; averaged where it shrinks."
+    "The square of this side at (x, y) of a grey PIL image, resized to `size` pixels; averaged where it shrinks."
     how = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
     return np.asarray(im.resize((size, size), how, (x, y, x + side, y + side)))
 
 # %% ../../nbs/data/07_cropping.ipynb #850ca2fa
 def crop_face(
-    picture:np.ndarray, # uint8 [h,w] or [h,w,3]
-    face:Face, # where in it, in pixels of the picture
+    image:np.ndarray, # uint8 [h,w] or [h,w,3]
+    face:Face, # where in it, in pixels of the image
     size:int=48, # side of the crop, pixels
     margin:float=.2, # added to the box's longer side, as a share of it
     above:float=.07, # how far the crop's centre lies above that of the box, as a share of the crop's side
@@ -50,10 +50,10 @@ def crop_face(
     side = max(8, round(max(face.width, face.height) * (1 + margin)))
     half = math.ceil(side * (.75 + abs(above)))                    # room to turn in
     cx, cy = face.x + face.width // 2, face.y + face.height // 2
-    h, w = picture.shape[:2]
+    h, w = image.shape[:2]
     rows = np.clip(np.arange(cy - half, cy + half), 0, h - 1)      # beyond the edge: its pixels again
     cols = np.clip(np.arange(cx - half, cx + half), 0, w - 1)
-    im = Image.fromarray(picture[rows][:, cols]).convert('L')
+    im = Image.fromarray(image[rows][:, cols]).convert('L')
     if align and face.eyes:
         (x0, y0), (x1, y1) = face.eyes
         im = im.rotate(math.degrees(math.atan2(y1 - y0, x1 - x0)), Image.Resampling.BILINEAR)
@@ -62,21 +62,21 @@ def crop_face(
 
 # %% ../../nbs/data/07_cropping.ipynb #9651a369
 def fit_crop(
-    picture:np.ndarray, # uint8 [h,w] or [h,w,3], already a face
+    image:np.ndarray, # uint8 [h,w] or [h,w,3], already a face
     size:int=48, # side of the crop, pixels
 )->np.ndarray: # uint8 [size,size], grey
-    "The middle square of a picture that is a face crop already."
-    im = Image.fromarray(picture).convert('L')
+    "The middle square of an image that is a face crop already."
+    im = Image.fromarray(image).convert('L')
     if im.size == (size, size): return np.asarray(im)
     side = min(im.size)
     return _square(im, (im.width - side) / 2, (im.height - side) / 2, side, size)
 
 def is_crop(
-    picture:np.ndarray, # uint8 [h,w] or [h,w,3]
+    image:np.ndarray, # uint8 [h,w] or [h,w,3]
     limit:int=224, # pixels
 )->bool:
-    "Square and no larger than `limit`: such a picture is taken for a face crop, not for a photo to search."
-    return picture.shape[0] == picture.shape[1] <= limit
+    "Square and no larger than `limit`: such an image is taken for a face crop, not for a photo to search."
+    return image.shape[0] == image.shape[1] <= limit
 
 # %% ../../nbs/data/07_cropping.ipynb #22d78087
 def check_choices(
@@ -89,29 +89,29 @@ def check_choices(
 
 # %% ../../nbs/data/07_cropping.ipynb #f9c5dfb3
 def cut_faces(
-    picture:np.ndarray, # uint8 [h,w] or [h,w,3]
+    image:np.ndarray, # uint8 [h,w] or [h,w,3]
     detector, # a `FaceDetector`
     which:str='all', # faces, or the 'largest'
     crop:str='auto', # find faces: 'always', 'never', or 'auto' for what is no small square crop
     size:int=48, # side of a crop, pixels
     **kwargs, # for `crop_face`
 )->list: # of (`Face`, or None for what is a crop already; crop)
-    "The faces of one picture, largest first; `FerError` for words it doesn't know."
+    "The faces of one image, largest first; `FerError` for words it doesn't know."
     check_choices(which, crop)
-    if crop == 'never' or crop == 'auto' and is_crop(picture): return [(None, fit_crop(picture, size))]
-    found = detector(picture)
+    if crop == 'never' or crop == 'auto' and is_crop(image): return [(None, fit_crop(image, size))]
+    found = detector(image)
     if which == 'largest': found = found[:1]
-    return [(f, crop_face(picture, f, size, **kwargs)) for f in found]
+    return [(f, crop_face(image, f, size, **kwargs)) for f in found]
 
 # %% ../../nbs/data/07_cropping.ipynb #b4ad6a86
 def crop_faces(
-    pictures, # uint8 arrays [h,w] or [h,w,3]
-    which:str='largest', # 'largest' face of each picture, or 'all'
+    images, # uint8 arrays [h,w] or [h,w,3]
+    which:str='largest', # 'largest' face of each image, or 'all'
     size:int=48, # side of a crop, pixels
     detector:FaceDetector=None, # one of your own
     progress:bool=True, # show a progress bar?
     **kwargs, # for `crop_face`
-)->list: # for each picture a list of (Face, crop), empty where no face was found
-    "Find and cut out the faces of a batch of pictures."
+)->list: # for each image a list of (Face, crop), empty where no face was found
+    "Find and cut out the faces of a batch of images."
     detector = detector or FaceDetector()
-    return [cut_faces(p, detector, which, 'always', size, **kwargs) for p in bar(pictures, progress)]
+    return [cut_faces(p, detector, which, 'always', size, **kwargs) for p in bar(images, progress)]

@@ -20,7 +20,7 @@ with quiet_fastai():
     from fastai.torch_core import TensorImage
     from fastai.vision.augment import RandTransform
     from fastai.vision.core import PILImage, imagenet_stats
-from ..images import read_picture
+from ..images import read_image
 from .faceset import FaceSet, wrong_with
 from .splits import split_faces
 from .cropping import fit_crop
@@ -51,17 +51,17 @@ class FaceTransform(RandTransform):
 
 # %% ../../nbs/data/15_dataloaders.ipynb #29b206c2
 class FaceImage(PILImage):
-    "A grey face from an array, a path, a file or a PIL picture."
+    "A grey face from an array, a path, a file or a PIL image."
     _show_args = dict(cmap='gray', vmin=0, vmax=255)
     @classmethod
     def create(cls, o, **kwargs):
-        if not isinstance(o, (np.ndarray, Image.Image)): o = read_picture(o)
+        if not isinstance(o, (np.ndarray, Image.Image)): o = read_image(o)
         im = o if isinstance(o, Image.Image) else Image.fromarray(np.asarray(o, dtype=np.uint8))
         return cls(im.convert('L'))
 
 # %% ../../nbs/data/15_dataloaders.ipynb #94612220
 class FitFace(Transform):
-    "Single pictures as squares, as large as the faces in the DataBlock."
+    "Single images as squares, as large as the faces in the DataBlock."
     def __init__(self,
         side:int=None, # of the squares, pixels; None until the DataBlock has seen its faces
     ): self.side = side

@@ -15,7 +15,7 @@ from .networks import FULL, SHORT, MachineError, detector_files, forget
 
 # %% ../../nbs/data/06_detection.ipynb #ccaab3e4
 class Face(NamedTuple):
-    "A face in a picture, in pixels; `score`, `eyes` and `pose` are None for a box from elsewhere."
+    "A face in an image, in pixels; `score`, `eyes` and `pose` are None for a box from elsewhere."
     x: int
     y: int
     width: int
@@ -74,7 +74,7 @@ def _distinct(faces, limit=.3):
 
 # %% ../../nbs/data/06_detection.ipynb #a5388263
 def _moved(face, x, y):
-    "A face in the pixels of a picture, of which its window begins at (x, y)."
+    "A face in the pixels of an image, of which its window begins at (x, y)."
     return face._replace(x=face.x + x, y=face.y + y, eyes=tuple((a + x, b + y) for a, b in face.eyes))
 
 def _as_short(face):
@@ -130,7 +130,7 @@ def _pose(points):
 
 # %% ../../nbs/data/06_detection.ipynb #5b6df66d
 def _face(found, height, width):
-    "A detection in a picture of this size as a `Face`."
+    "A detection in an image of this size as a `Face`."
     b, points = found.bounding_box, [(k.x * width, k.y * height) for k in found.keypoints]
     score = round(found.categories[0].score, 4)
     return Face(b.origin_x, b.origin_y, b.width, b.height, score, tuple(sorted(points[:2])), _pose(points))
@@ -159,7 +159,7 @@ class _Pool:
                                    f"mediapipe again") from e
 
     def look(self, rgb):
-        "The faces in a picture."
+        "The faces in an image."
         network = self.take()
         try: found = network.detect(_mp_image(rgb)).detections
         finally: self.spare.append(network)
@@ -184,7 +184,7 @@ WINDOW = 160                   # pixels, the smallest side of a window
 AGAIN, IN_WINDOW = .1, .2      # added to the smallest score for a second look, and in windows
 
 class FaceDetector:
-    """MediaPipe's face detectors (BlazeFace, Bazarevsky et al. 2019, arXiv:1907.05047), near and far: a picture in,
+    """MediaPipe's face detectors (BlazeFace, Bazarevsky et al. 2019, arXiv:1907.05047), near and far: an image in,
     its faces out, largest first. Threads may share one."""
     def __init__(self,
         min_score:float=.5, # smallest score to keep, 0 to 1
@@ -196,7 +196,7 @@ class FaceDetector:
     def __reduce__(self): return type(self), (self.min_score, self.windows)
 
     def prepare(self):
-        "Fetch and start what the first picture needs; `MachineError` where that can't be. Returns the detector."
+        "Fetch and start what the first image needs; `MachineError` where that can't be. Returns the detector."
         self.short.spare.append(self.short.take())
         return self
 
@@ -212,7 +212,7 @@ def _far(self:FaceDetector, rgb, surer=AGAIN):
 
 @patch
 def _beyond(self:FaceDetector, rgb):
-    "Faces that are larger than the picture: seen from further away, in a black border."
+    "Faces that are larger than the image: seen from further away, in a black border."
     edge = max(rgb.shape[:2]) // 4
     framed = np.pad(rgb, ((edge, edge), (edge, edge), (0, 0)))
     return [_moved(f, -edge, -edge) for f in self._near(framed)]
@@ -233,10 +233,10 @@ def _near(self:FaceDetector, rgb):
 
 @patch
 def __call__(self:FaceDetector,
-    picture:np.ndarray, # uint8 [h,w] or [h,w,3]
+    image:np.ndarray, # uint8 [h,w] or [h,w,3]
 )->list: # of `Face`
-    "The faces in a picture, largest first."
-    rgb = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2)
+    "The faces in an image, largest first."
+    rgb = image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
     shorter, longer = sorted(rgb.shape[:2])
     faces = self.short.look(rgb)
     close_up = any(f.width >= CLOSE * shorter for f in faces)

@@ -50,7 +50,7 @@ def draw_identity(rng)->dict:
 
 # %% ../../nbs/data/04_drawn.ipynb #23e2c3c6
 class _Canvas:
-    "Draws in face coordinates onto a grey picture."
+    "Draws in face coordinates onto a grey image."
     def __init__(self, size, rng):
         self.n, self.im = size, Image.new('L', (size, size), int(rng.uniform(20, 220)))
         self.d = ImageDraw.Draw(self.im)
@@ -165,7 +165,7 @@ def _mouth(c, p, au):
 def draw_face(
     emotion:str, # one of the seven
     rng, # a NumPy generator
-    size:int=48, # side of the square picture, pixels
+    size:int=48, # side of the square image, pixels
 )->np.ndarray: # uint8 [size,size]
     "One drawn face showing `emotion`."
     p, au = draw_identity(rng), draw_units(emotion, rng)

@@ -17,7 +17,7 @@ from ..files import atomic, cache_dir, sha256_of
 
 # %% ../../nbs/data/05_networks.ipynb #cf50f0c5
 class MachineError(FerError):
-    "Something is wrong with the machine and not with a picture; no other picture will fare better."
+    "Something is wrong with the machine and not with an image; no other image will fare better."
 
 # %% ../../nbs/data/05_networks.ipynb #0099ad03
 class NetworkFile(NamedTuple):
@@ -107,7 +107,7 @@ def _fetch(files, wheel, patience):
         missing = [f for f in missing if not cached(f)]
         if not missing: return
     where = ' and '.join(f'{Path(f.url).name} at {_place(f.sha)}' for f in missing)
-    raise MachineError(f"the face detector can't be fetched ({'; '.join(why)}); put {where}, or give pictures that are "
+    raise MachineError(f"the face detector can't be fetched ({'; '.join(why)}); put {where}, or give images that are "
                        'already face crops')
 
 # %% ../../nbs/data/05_networks.ipynb #aa60f743

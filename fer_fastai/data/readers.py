@@ -57,7 +57,7 @@ def _inner(root, vocab):
 
 # %% ../../nbs/data/10_readers.ipynb #33c8459a
 def _from_folder(root, vocab, progress, **kwargs):
-    "Saved faces, a folder tree of pictures, or the folder that a CSV lies in."
+    "Saved faces, a folder tree of images, or the folder that a CSV lies in."
     with readable(root): root = _inner(root, vocab)
     if (root/'faceset.json').exists():
         faces = load_faces(root)

@@ -106,7 +106,7 @@ def near_pairs(
 def exact_groups(
     pixels:np.ndarray, # uint8 [n,h,w], plain or memory-mapped
     at=None, # positions of the faces to number; all by default
-)->np.ndarray: # int [n]: equal numbers are equal pictures
+)->np.ndarray: # int [n]: equal numbers are equal images
     "Number faces by their bytes."
     pixels, at = np.asarray(pixels), range(len(pixels)) if at is None else at
     digests = b''.join(hashlib.blake2b(pixels[i].tobytes(), digest_size=8).digest() for i in at)

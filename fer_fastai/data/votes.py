@@ -35,7 +35,7 @@ def _votes(path):
 
 # %% ../../nbs/data/03_votes.ipynb #c3e8e663
 def _by_name(names):
-    ("For each picture number the votes' row that names it, -1 where none does; unnamed rows (not a face) follow the "
+    ("For each image number the votes' row that names it, -1 where none does; unnamed rows (not a face) follow the "
      "one before them.")
     number = pd.to_numeric(names.str.extract(r'(\d{1,9})')[0]).to_numpy()
     named = ~np.isnan(number)

@@ -97,7 +97,7 @@ def judge(
     faces:FaceSet, # what it was trained and measured on
     parts:dict, # positions in `faces` by name: 'validation', and those of `test_parts`
     probs:dict, # float [n,c] by the same names
-)->tuple: # `evaluate`'s figures by name, and how many test pictures are byte for byte in Training
+)->tuple: # `evaluate`'s figures by name, and how many test images are byte for byte in Training
     "The figures of each part; for test sets also of the photos that Training does not have."
     figures, copies, use = {}, {}, faces.table.usage.to_numpy()
     tests = set(parts) - {'validation'}

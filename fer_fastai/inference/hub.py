@@ -63,7 +63,7 @@ tags:
 
 ABOUT = '''# {name}
 
-Emotions in pictures of faces: {classes}. Network {arch}, input {size}×{size} ({channels}), \
+Emotions in images of faces: {classes}. Network {arch}, input {size}×{size} ({channels}), \
 trained with fer_fastai on data with the fingerprint {data}.
 
 ```python

@@ -106,7 +106,7 @@ def look(self:Desk,
     "Predict in this thread; an image that claims too many pixels is unreadable, too."
     results = self.predictor(files, workers=1, max_pixels=int(self.limits.megapixels * 1e6), **how)
     for r in results: self.images.labels(r.status).inc()
-    return [r.as_dict() | dict(picture=f'image {i}') for i, r in enumerate(results)]
+    return [r.as_dict() | dict(image=f'image {i}') for i, r in enumerate(results)]
 
 # %% ../../nbs/inference/14_service.ipynb #a883f953
 @patch

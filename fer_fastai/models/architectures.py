@@ -128,7 +128,7 @@ def create_backbone(
     arch:str='resnet18', # one of `OWN` or `LITE`, or a model of torchvision or timm
     pretrained:bool=True, # ImageNet weights? An error where they can't be fetched, never a silent fallback
     channels:int=3, # of the input; 1 for `OWN` only
-)->tuple: # the module, pictures [n,channels,h,w] to features [n,k], and k
+)->tuple: # the module, images [n,channels,h,w] to features [n,k], and k
     "A backbone without its classifier; `FerError` for an unknown name, or weights that can't be had."
     if arch in OWN:
         if pretrained:

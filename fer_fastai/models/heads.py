@@ -32,7 +32,7 @@ def create_model(
     head:str='custom', # the paper's 'custom' head or the 'simple' one
     channels:int=3, # of the input; 1 for `OWN` only
 )->nn.Sequential: # [0] is the backbone, [1] the head
-    "A backbone with a head: pictures [n,channels,h,w] in, logits [n,classes] out; `FerError` for an unknown head."
+    "A backbone with a head: images [n,channels,h,w] in, logits [n,classes] out; `FerError` for an unknown head."
     if head not in HEADS: raise FerError(f"there is no head '{head}'; there are {', '.join(HEADS)}")
     body, features = create_backbone(arch, pretrained, channels)
     return nn.Sequential(body, create_head(features, classes, HEADS[head]))

@@ -51,7 +51,7 @@ def create_lite(
     pretrained:bool=True, # ImageNet weights?
     classes:int=0, # 1000 for ImageNet's own classifier, 0 for features
 ): # timm's module
-    "EfficientNet-Lite: pictures [n,3,h,w], normalised by `LITE_STATS`, to features [n,1280] or logits [n,1000]."
+    "EfficientNet-Lite: images [n,3,h,w], normalised by `LITE_STATS`, to features [n,1280] or logits [n,1000]."
     model = _timm().create_model(f'tf_{arch}', num_classes=classes)
     if pretrained:
         import torch

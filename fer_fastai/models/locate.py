@@ -47,7 +47,7 @@ def model_file(
 def is_model(
     name, # anything
 )->bool:
-    "A model's name, file or run folder, and no picture or folder of pictures?"
+    "A model's name, file or run folder, and no image or folder of images?"
     run = any(os.path.isfile(Run(name).path(k)) for k in ('model', 'config'))        # also one without a model yet
     file = Path(name).suffix in ('.safetensors', '.onnx') or run
     return file or isinstance(name, str) and name in SHIPPED

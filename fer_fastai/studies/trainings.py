@@ -169,10 +169,10 @@ def _seconds(model, x, times=7):
 
 # %% ../../nbs/studies/04_trainings.ipynb #52abf209
 def costs(
-    model, # pictures in, logits out
-    shape:tuple, # of one picture: channels, height, width
-    batch:int=32, # pictures at a time
-)->dict: # parameters, multiply-adds for a picture, threads, pictures per second on the CPU and on a GPU if there is one
+    model, # images in, logits out
+    shape:tuple, # of one image: channels, height, width
+    batch:int=32, # images at a time
+)->dict: # parameters, multiply-adds for an image, threads, images per second on the CPU and on a GPU if there is one
     "What a network costs to use."
     from torch.utils.flop_counter import FlopCounterMode
     model = model.cpu().eval()
@@ -181,7 +181,7 @@ def costs(
     out = dict(parameters=parameters, multiply_adds=flops.get_total_flops() // 2, threads=torch.get_num_threads())
     for device in ('cpu', 'cuda')[:1 + torch.cuda.is_available()]:
         x = torch.zeros(batch, *shape, device=device)
-        out[f'{device}_pictures_per_second'] = batch / _seconds(model.to(device), x)
+        out[f'{device}_images_per_second'] = batch / _seconds(model.to(device), x)
     return out
 
 # %% ../../nbs/studies/04_trainings.ipynb #a4229ecc

@@ -219,7 +219,7 @@ _TAUGHT = (
         'face, as its authors found best (Barsoum et al. 2016, arXiv:1608.01041)'),
     SCRATCH.but(
         name='finetune', pretrained='fer2013', epochs=10, lr=.005, batch_size=32, ema=0., balance=.5, valid_pct=.2,
-        why="starts from the model that comes with the package, for one's own pictures: gentle rates, few epochs"))
+        why="starts from the model that comes with the package, for one's own images: gentle rates, few epochs"))
 
 # %% ../../nbs/training/00_recipes.ipynb #5d20c3eb
 _TRANSFER = Recipe(

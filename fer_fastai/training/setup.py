@@ -133,7 +133,7 @@ def find_lr(
         except IndexError as e:
             raise FerError('the learning-rate finder saw no finite loss; name a learning rate') from e
         finally: learn.path = path
-    save_figure(plot_lr(learn.recorder, suggested), Run(run).picture('lr_finder'))
+    save_figure(plot_lr(learn.recorder, suggested), Run(run).image('lr_finder'))
     return suggested
 
 # %% ../../nbs/training/05_setup.ipynb #0e0cb14e

@@ -1,9 +1,9 @@
-// From a picture to grey face crops, step by step as the Python package does it (data.cropping): the same rounding as
+// From an image to grey face crops, step by step as the Python package does it (data.cropping): the same rounding as
 // Pillow's, so that both give the same crop.
 
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high)
 
-// A grey picture: {data: Uint8Array, width, height}.
+// A grey image: {data: Uint8Array, width, height}.
 export function grey({ data, width, height }) {
   const out = new Uint8Array(width * height)
   for (let i = 0; i < out.length; i++)
@@ -71,14 +71,14 @@ function turned(im, degrees) {
 }
 
 // One face, upright, square and grey: Uint8Array [size * size].
-export function cropFace(picture, face, size, margin = .2, above = .07) {
+export function cropFace(image, face, size, margin = .2, above = .07) {
   const side = Math.max(8, Math.round(Math.max(face.width, face.height) * (1 + margin)))
   const half = Math.ceil(side * (.75 + above)), block = new Uint8Array(4 * half * half)
   const cx = face.x + Math.floor(face.width / 2), cy = face.y + Math.floor(face.height / 2)
   for (let r = 0; r < 2 * half; r++)
     for (let c = 0; c < 2 * half; c++) {
-      const y = clamp(cy - half + r, 0, picture.height - 1), x = clamp(cx - half + c, 0, picture.width - 1)
-      block[r * 2 * half + c] = picture.data[y * picture.width + x]
+      const y = clamp(cy - half + r, 0, image.height - 1), x = clamp(cx - half + c, 0, image.width - 1)
+      block[r * 2 * half + c] = image.data[y * image.width + x]
     }
   const [[x0, y0], [x1, y1]] = face.eyes
   const degrees = Math.atan2(y1 - y0, x1 - x0) * 180 / Math.PI
@@ -87,12 +87,12 @@ export function cropFace(picture, face, size, margin = .2, above = .07) {
   return square(im, start, start - above * side, side, size)
 }
 
-// The middle square of a picture that is a face already.
-export function fitCrop(picture, size) {
-  const { width, height, data } = picture
+// The middle square of an image that is a face already.
+export function fitCrop(image, size) {
+  const { width, height, data } = image
   if (width === size && height === size) return data
   const side = Math.min(width, height)
-  return square(picture, (width - side) / 2, (height - side) / 2, side, size)
+  return square(image, (width - side) / 2, (height - side) / 2, side, size)
 }
 
 export const isCrop = ({ width, height }) => width === height && width <= 224

@@ -62,7 +62,7 @@ function distinct(faces) {
   return kept.sort((a, b) => b.width * b.height - a.width * a.height)
 }
 
-// The faces in a picture (a canvas), largest first; `windows`: look for far ones, where nobody was found.
+// The faces in an image (a canvas), largest first; `windows`: look for far ones, where nobody was found.
 export function findFaces({ short, full }, canvas, windows = true) {
   const near = c => look(short, c, SURE + AGAIN), far = surer => c => look(full, c, SURE + surer).map(asShort)
   const shorter = Math.min(canvas.width, canvas.height), longer = Math.max(canvas.width, canvas.height)

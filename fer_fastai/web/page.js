@@ -1,4 +1,4 @@
-// What the page shows, and what it does with a picture or the camera.
+// What the page shows, and what it does with an image or the camera.
 import { openModel } from './emotions.js'
 import { findFaces, openDetectors } from './detect.js'
 import { cropFace, fitCrop, grey, isCrop } from './crop.js'
@@ -7,7 +7,7 @@ const COLOURS = ['#2f6fde', '#d9480f', '#2b8a3e', '#ae3ec9', '#c2255c', '#0b7285
 const MOST = 2048, CAMERA = 640                      // pixels of the longer side that are looked at
 const SMOOTH = .5                                    // seconds of smoothing, as in fer_video
 const at = id => document.getElementById(id)
-const stage = at('stage'), canvas = at('picture'), notice = at('notice'), list = at('faces')
+const stage = at('stage'), canvas = at('image'), notice = at('notice'), list = at('faces')
 
 function say(text) {
   notice.textContent = text
@@ -24,21 +24,21 @@ function drawn(source, width, height, most) {
 }
 
 // The faces of a canvas with their crops and probabilities.
-async function read({ model, detectors }, picture, isFace, camera) {
-  const size = model.spec.crop, whole = grey(picture.getContext('2d').getImageData(0, 0, picture.width, picture.height))
+async function read({ model, detectors }, image, isFace, camera) {
+  const size = model.spec.crop, whole = grey(image.getContext('2d').getImageData(0, 0, image.width, image.height))
   const crop = isFace || !camera && isCrop(whole)
-  const faces = crop ? [{}] : findFaces(detectors, picture, !camera)
+  const faces = crop ? [{}] : findFaces(detectors, image, !camera)
   const crops = faces.map(f => crop ? fitCrop(whole, size) : cropFace(whole, f, size))
   const probabilities = await model.probabilities(crops, camera ? 'camera' : 'photo')
   return faces.map((f, i) => ({ ...f, crop: crops[i], probabilities: probabilities[i] }))
 }
 
-function show(picture, faces) {
-  canvas.width = picture.width
-  canvas.height = picture.height
+function show(image, faces) {
+  canvas.width = image.width
+  canvas.height = image.height
   at('hint').hidden = true
-  const context = canvas.getContext('2d'), thick = Math.max(2, Math.max(picture.width, picture.height) / 250)
-  context.drawImage(picture, 0, 0)
+  const context = canvas.getContext('2d'), thick = Math.max(2, Math.max(image.width, image.height) / 250)
+  context.drawImage(image, 0, 0)
   faces.forEach((f, i) => {
     if (f.x === undefined) return
     const colour = COLOURS[i % COLOURS.length]
@@ -87,13 +87,13 @@ function card({ spec }, face, i, alone) {
   return out
 }
 
-function answer(tools, picture, faces) {
-  show(picture, faces)
+function answer(tools, image, faces) {
+  show(image, faces)
   say(faces.length ? '' : 'No face was found. Try one that is larger, upright and looks at the camera; or tick “It is a face already”.')
   list.replaceChildren(...faces.map((f, i) => card(tools.model, f, i, faces.length === 1)))
 }
 
-// ---- a picture
+// ---- an image
 
 let last = null
 
@@ -103,7 +103,7 @@ async function look(tools, file) {
   list.replaceChildren()
   let image
   try { image = await createImageBitmap(file) }
-  catch { return say(`${file.name || 'This'} is not a picture that this browser can read. Take a JPEG, PNG or WebP.`) }
+  catch { return say(`${file.name || 'This'} is not an image that this browser can read. Take a JPEG, PNG or WebP.`) }
   last = drawn(image, image.width, image.height, MOST)
   await again(tools)
 }
@@ -149,10 +149,10 @@ async function watch(tools) {
   last = null
   let faces = [], then = performance.now()
   for (const mine = stream; stream === mine;) {
-    const picture = drawn(video, video.videoWidth, video.videoHeight, CAMERA), now = performance.now()
-    faces = smoothed(await read(tools, picture, false, true), faces, (now - then) / 1000)
+    const image = drawn(video, video.videoWidth, video.videoHeight, CAMERA), now = performance.now()
+    faces = smoothed(await read(tools, image, false, true), faces, (now - then) / 1000)
     then = now
-    if (stream === mine) answer(tools, picture, faces)
+    if (stream === mine) answer(tools, image, faces)
     await new Promise(requestAnimationFrame)
   }
 }
@@ -177,7 +177,7 @@ async function open() {
     const { name, version } = model.spec
     at('model').textContent = `Model ${name}, fer_fastai ${version}.`
     wire(tools)
-    say('Ready. Choose a picture.')
+    say('Ready. Choose an image.')
     document.body.dataset.ready = 'yes'
     return tools
   } catch (e) {
