@@ -70,6 +70,8 @@ def open_image(
     except Image.DecompressionBombError as e: raise FerError(_too_large(name, max_pixels)) from e
     except FileNotFoundError as e: raise FerError(f'{name} is not there; check the path') from e
     except Image.UnidentifiedImageError as e:
+        if str(name).lower().endswith(('.heic', '.heif')):
+            raise FerError(f'{name} is HEIC, which is not read; save it as JPEG or PNG') from e
         raise NotAnImage(f'{name} is not an image; remove it or give it its right name') from e
     except PermissionError as e:
         raise FerError(f'{name} cannot be read: {e.strerror}; ask for the right to read it') from e

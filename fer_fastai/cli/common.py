@@ -114,10 +114,15 @@ def classes(
 def check_output(
     path, # the file or folder to write, None for none
     *inputs, # paths that are read, None for none
+    folder:bool=False, # is it a folder?
 ):
-    "`FerError` where an output would replace an input."
-    same = lambda p: os.path.realpath(str(p)) == os.path.realpath(str(path))
-    if path and any(same(p) for p in inputs if p): raise FerError(f'{path} is read here, too; write somewhere else')
+    "`FerError` where an output would replace an input or lie in one, or where a folder is in a file's place."
+    place = lambda p: Path(os.path.realpath(str(p)))
+    inputs = [p for p in inputs if path and p]
+    if any(place(p) == place(path) for p in inputs): raise FerError(f'{path} is read here, too; write somewhere else')
+    inside = [p for p in inputs if folder and os.path.isdir(p) and place(p) in place(path).parents]
+    if inside: raise FerError(f'{path} lies in {inside[0]}, which is read here; write somewhere else')
+    if path and not folder and os.path.isdir(path): raise FerError(f'cannot write {path}: it is a folder; name a file')
 
 # %% ../../nbs/cli/00_common.ipynb #567404f3
 def drawing(

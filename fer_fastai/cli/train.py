@@ -84,6 +84,8 @@ def _train(args):
     from fer_fastai.evaluation.records import record
     from fer_fastai.training.train import train
     from fastai.torch_core import rank_distrib
+    check_output(args.out, args.source, folder=True)
+    check_output(args.record, args.source, args.votes)
     recipe, lead = _recipe(args), not rank_distrib()       # of several processes, only the first one prints
     if recipe and lead: say(f'recipe {recipe.name}: {recipe.why}')
     faces = read_source(args, votes=votes_file(args) if args.votes or recipe and recipe.votes else None)
@@ -168,7 +170,7 @@ def _clean(args):
     from fer_fastai.data.faceset import check_folder, write_faces
     from fer_fastai.files import atomic
     thresholds = _thresholds(args.threshold)
-    check_output(args.out, args.source, args.votes)
+    check_output(args.out, args.source, args.votes, folder=True)
     check_folder(args.out)
     faces = read_source(args, votes=args.votes)
     usages = tuple(faces.table.usage.unique()) if args.all_usages else ('Training',)

@@ -45,8 +45,9 @@ def fer_predict(parser):
     add('--crop', choices=('auto', 'always', 'never'), default='auto',
         help='find the faces; auto does it for all but small square images')
     _model(parser)
-    add('--json', action='store_true', help='print JSON instead of a table')
-    add('--csv', metavar='FILE',
+    one = parser.add_mutually_exclusive_group().add_argument
+    one('--json', action='store_true', help='print JSON instead of a table')
+    one('--csv', metavar='FILE',
         help='write a table to this file, batch by batch; the same command resumes a stopped one')
     add('--batch', type=int, metavar='N', default=64, help='images at a time (default: 64)')
     return _predict
@@ -90,7 +91,7 @@ def _predict(args):
     names, how = args.image[named:], dict(which=args.which, crop=args.crop)
     check_images(names)
     predictor = _predictor(args, args.image[0] if named else None)
-    if not args.csv: return _print_results(predictor, list(images_in(names)), args, how)
+    if args.csv is None: return _print_results(predictor, list(images_in(names)), args, how)
     total = sum(1 for _ in images_in(names)) if sys.stdout.isatty() and '-' not in names else None
     counts = predict_csv(predictor, images_in(names), args.csv, args.batch, total, say=say, **how)
     return int(counts['unreadable'] > 0)
@@ -129,8 +130,7 @@ def _to_file(args):
     "Export, then print what was checked."
     from fer_fastai.inference.onnx import to_onnx
     check_output(args.json, args.run, args.source, args.onnx)
-    faces, show = _check_faces(args), sys.stdout.isatty()
-    c = to_onnx(args.run, args.onnx, faces, args.int8, args.usage, args.tta, progress=show)
+    c = to_onnx(args.run, args.onnx, _check_faces(args), args.int8, args.usage, args.tta, progress=sys.stdout.isatty())
     if args.json: write_json(args.json, c)
     size, kind = Path(args.onnx).stat().st_size / 2**20, '' if args.source else 'drawn '
     say(f"{printable(args.onnx)}: {size:.1f} MB, opset {c['opset']}; logits differ from torch by at most "

@@ -6,7 +6,7 @@
 __all__ = ['FaceRow', 'FaceRows', 'get_pixels', 'get_label', 'training_rows', 'FaceDL', 'on_device']
 
 # %% ../../nbs/data/14_batches.ipynb #7200eba9
-import mmap
+import itertools, mmap
 from numbers import Integral
 from typing import NamedTuple
 import numpy as np, torch
@@ -103,11 +103,13 @@ class FaceDL(TfmdDL):
         if self.rows is None:
             yield from super().create_batches(samps)
             return
-        idxs = np.fromiter(samps, dtype=np.int64)
-        for i in range(0, len(idxs) - (self.bs - 1 if self.drop_last else 0), self.bs):
-            yield self.fetch(idxs[i:i + self.bs])
+        done, samps = 0, iter(samps)                             # fastai's may never end: show_batch(unique=True)
+        while len(idxs := np.fromiter(itertools.islice(samps, self.bs), dtype=np.int64)):
+            if len(idxs) < self.bs and self.drop_last: return
+            yield self.fetch(idxs)
             # one face may read two megabytes of the file into memory
-            if i % 256 < self.bs: _release(self.rows.faces.pixels)
+            if done % 256 < self.bs: _release(self.rows.faces.pixels)
+            done += self.bs
 
     def do_item(self, s): return super().do_item(s) if self.rows is None else s or 0
     def do_batch(self, b): return super().do_batch(b) if self.rows is None else self.fetch(np.asarray(b))

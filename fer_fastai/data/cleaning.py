@@ -115,6 +115,8 @@ def _rules_to_run(faces, skip, no_face, thresholds):
     "Names of the rules, without those that need what the faces don't have."
     for name in (*thresholds, *skip):
         if name not in RULES: raise FerError(f"there is no rule '{name}'; the rules are {', '.join(RULES)}")
+    for name, value in thresholds.items():
+        if not 0 <= value < np.inf: raise FerError(f"the threshold of '{name}' is {value}; give a number of 0 or more")
     out = {*skip}
     if 'vote_not_a_face' not in faces.table:
         if 'not_a_face' in thresholds: raise FerError("the rule 'not_a_face' needs the votes of FER+; give them, too")

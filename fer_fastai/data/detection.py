@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 import numpy as np
 from fastcore.basics import patch
+from ..core import FerError
 from .networks import FULL, SHORT, MachineError, detector_files, forget
 
 # %% ../../nbs/data/06_detection.ipynb #ccaab3e4
@@ -136,6 +137,7 @@ def _face(found, height, width):
     return Face(b.origin_x, b.origin_y, b.width, b.height, score, tuple(sorted(points[:2])), _pose(points))
 
 # %% ../../nbs/data/06_detection.ipynb #7a99aed8
+# long: one class
 _pools = weakref.WeakSet()
 
 class _Pool:
@@ -154,6 +156,7 @@ class _Pool:
         with self.lock:
             try: return _new_network(self.file, self.min_score)
             except MachineError: raise
+            except FerError as e: raise MachineError(str(e)) from e
             except Exception as e:
                 raise MachineError(f"the face detector can't be started ({type(e).__name__}: {e}); install "
                                    f"mediapipe again") from e

@@ -52,6 +52,20 @@ class FaceSet:
         return t.reindex(index=range(len(self.vocab)), columns=self.table.usage.unique(),
                          fill_value=0).set_axis(list(self.vocab))
 
+# %% ../../nbs/data/00_faceset.ipynb #e9970703
+@patch
+def only(self:FaceSet,
+    *names, # classes of the set
+)->FaceSet: # whose vocabulary they are, in this order
+    "The faces of some classes; `FerError` for a name that is none."
+    if not names: raise FerError(f"name the classes to take, of {', '.join(self.vocab)}")
+    for name in names:
+        if name not in self.vocab: raise FerError(f"there is no class '{name}'; there are {', '.join(self.vocab)}")
+    names = list(dict.fromkeys(names))
+    code = np.array([names.index(v) if v in names else -1 for v in self.vocab])[self.labels]
+    faces = self[code >= 0]
+    return FaceSet(faces.pixels, faces.table.assign(label=code[code >= 0]), tuple(names))
+
 # %% ../../nbs/data/00_faceset.ipynb #2348a068
 @patch(as_prop=True)
 def fingerprint(self:FaceSet)->str:

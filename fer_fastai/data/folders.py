@@ -18,8 +18,8 @@ from .detection import FaceDetector
 from .cropping import check_choices, cut_faces
 
 # %% ../../nbs/data/09_folders.ipynb #ea66acff
-IMAGES = {'.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.gif', '.tif', '.tiff', '.webp', '.pgm', '.ppm', '.pnm',
-            '.avif', '.jp2'}
+IMAGES = {'.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.bmp', '.dib', '.gif', '.tif', '.tiff', '.webp',
+          '.pgm', '.ppm', '.pnm', '.avif', '.avifs', '.jp2', '.j2k', '.jpx'}
 
 def subfolders(
     root:Path, # a folder

@@ -11,7 +11,7 @@ from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 from ..core import FerError, progress as bar
-from ..files import locked, safe_cell, sha256_of
+from ..files import check_new, locked, safe_cell, sha256_of
 from ..models.locate import model_file
 from .results import COLUMNS, Results, STATUSES
 from .predictor import Predictor
@@ -19,13 +19,19 @@ from .predictor import Predictor
 # %% ../../nbs/inference/03_batch.ipynb #f1124733
 def _listed(name, lines):
     "The paths of a list, one a line, without the byte order mark that some Windows programs write."
+    empty = True
     try:
         for i, line in enumerate(lines):
             if '\0' in line: raise ValueError('it is binary, or UTF-16')
             if not i: line = line.removeprefix('\ufeff')
-            if line := line.strip(): yield line
+            path = line.rstrip('\r\n')
+            # a name may end with a space, a list written by hand, too
+            if path.strip():
+                empty = False
+                yield path if path == path.strip() or os.path.lexists(path) else path.strip()
     except ValueError as e:
         raise FerError(f'{name} is no list of paths ({e}); give a UTF-8 text with a path in each line') from e
+    if empty: raise FerError(f'{name} names no images; give a path in each line')
 
 def _stdin():
     "Standard input; names that are not in its encoding keep their bytes."
@@ -42,11 +48,13 @@ def _unreadable(e):
 def _images_below(folder):
     "The images in a folder and in the folders inside it, linked ones too, sorted; each folder once."
     from fer_fastai.data.folders import IMAGES
+    # unreadable, but not left out without a word
+    kinds = IMAGES | {'.heic', '.heif'}
     seen = {os.path.realpath(folder)}
     def new(at): return not (at in seen or seen.add(at))                # a link may lead back
     for here, inner, files in os.walk(folder, onerror=_unreadable, followlinks=True):
         inner[:] = [name for name in sorted(inner) if new(os.path.realpath(os.path.join(here, name)))]
-        yield from (os.path.join(here, f) for f in sorted(files) if Path(f).suffix.lower() in IMAGES)
+        yield from (os.path.join(here, f) for f in sorted(files) if Path(f).suffix.lower() in kinds)
 
 # %% ../../nbs/inference/03_batch.ipynb #19ae7f42
 def _in_list(path):
@@ -181,11 +189,6 @@ def _write(predictor, images, part, log, last, batch_size, total, kwargs):
         raise
     return now
 
-# %% ../../nbs/inference/03_batch.ipynb #49cc4817
-def _check_new(path):
-    "`FerError` where the table exists."
-    if path.exists(): raise FerError(f'{path} is there already; remove it, or name another')
-
 # %% ../../nbs/inference/03_batch.ipynb #1d1fd488
 def _beside(path, predictor, kwargs):
     "The temporary table and the log, named by model and choices, so that others don't go on with them."
@@ -217,9 +220,9 @@ def predict_csv(
     "Write a row per face, and one for each image without a face. Names that are not UTF-8 show escaped bytes."
     path = Path(path)
     part, log = _beside(path, predictor, kwargs)
-    _check_new(path)
+    check_new(path)
     with locked(path):
-        _check_new(path)                    # another process may just have finished it
+        check_new(path)                    # another process may just have finished it
         last, start = _last_batch(part, log), time.perf_counter()
         if last['images']: say(f"going on after {last['images']} images")
         total = total if progress else None
@@ -246,11 +249,13 @@ class BatchPredictor:
         import pandas as pd
         column = next((k for k in ('bytes', 'path') if k in batch), None)
         if column is None: raise FerError(f"a batch needs a column 'path' or 'bytes'; it has {', '.join(batch)}")
-        results = Results(self.predictor.stream(list(batch[column])))
-        rest = [k for k in batch if k != column]
-        rows = [{k: batch[k][i] for k in rest} | row for i, r in enumerate(results) for row in r.rows()]
         columns = [*COLUMNS, *self.predictor.vocab]
-        t = pd.DataFrame(rows, columns=[*rest, *columns])
+        rest = [k for k in batch if k != column]
+        if clash := [k for k in rest if k in columns]:
+            raise FerError(f"the columns {', '.join(clash)} are those of the results, too; rename them in the batch")
+        rows = [r.rows() for r in self.predictor.stream(list(batch[column]))]
+        at = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
+        t = pd.DataFrame([row for r in rows for row in r], columns=columns)
         numbers = [k for k in columns if k not in ('image', 'status', 'why', 'emotion', 'hard')]
         t[numbers] = t[numbers].astype(float)          # the same types in every batch, also where there is no face
-        return {k: t[k].to_numpy() for k in t}
+        return {k: np.asarray(batch[k])[at] for k in rest} | {k: t[k].to_numpy() for k in t}

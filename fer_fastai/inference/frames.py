@@ -67,7 +67,7 @@ def _open(cv2, source):
 def _rate(cv2, video):
     "Frames per second; 25 where a video claims nonsense."
     fps = video.get(cv2.CAP_PROP_FPS)
-    return fps if 1 <= fps <= 1000 else 25.
+    return fps if .001 <= fps <= 1000 else 25.
 
 def _first(cv2, source):
     "An open source and its first frame; `FerError` where there is none."
@@ -75,7 +75,8 @@ def _first(cv2, source):
     # OpenCV counts its interfaces in hundreds
     if camera is not None and camera > 999: raise FerError(f'webcam {source} gives no image; is it there, and free?')
     if not is_live(source) and not Path(source).is_file():
-        raise FerError(f'{source} is not there; give a video, the number of a webcam (0), or an address (rtsp://…)')
+        wrong = 'is a folder or a device' if Path(source).exists() else 'is not there'
+        raise FerError(f'{source} {wrong}; give a video, the number of a webcam (0), or an address (rtsp://…)')
     video, frame = _open(cv2, source)
     if video: return video, frame
     if camera is not None: raise FerError(f'webcam {source} gives no image; is it there, and free?')

@@ -10,7 +10,7 @@ import itertools, os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from numbers import Integral
+from numbers import Integral, Real
 import numpy as np
 from fastcore.basics import patch
 from ..core import FerError
@@ -74,7 +74,9 @@ class Predictor:
         uncertain:float=.5, # probability, 0 to 1: faces whose most likely emotion has less are marked
         detector=None, # a `FaceDetector` of your own
     ):
-        "`FerError` where the model is missing or damaged, or there is no such `tta`."
+        "`FerError` where the model is missing or damaged, there is no such `tta`, or `uncertain` is no probability."
+        if not isinstance(uncertain, Real) or not 0 <= uncertain <= 1:
+            raise FerError(f'uncertain={uncertain}: give a probability from 0 to 1')
         self.given = run if shipped_name(run) else os.path.abspath(run), detector
         self.network = _network(run)
         self.uncertain, self.detector = uncertain, detector or FaceDetector()
@@ -122,7 +124,10 @@ def faces(self:Predictor,
     a, scale = as_image(image, max_pixels=max_pixels)
     size = self.spec['crop']
     if boxes is None: found = cut_faces(a, self.detector, which, crop, size)
-    else: found = [(f, crop_face(a, f, size)) for f in _boxes(boxes, a, scale)]
+    else:
+        given = list(_boxes(boxes, a, scale))
+        if which == 'largest': given = sorted(given, key=lambda f: -f.width * f.height)[:1]
+        found = [(f, crop_face(a, f, size)) for f in given]
     return [(f and _scaled(f, scale), c) for f, c in found]
 
 # %% ../../nbs/inference/02_predictor.ipynb #8c894830

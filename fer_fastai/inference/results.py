@@ -54,15 +54,16 @@ STATUSES = ('ok', 'no face', 'unreadable')
 @dataclass(frozen=True)
 class Result:
     "The answer for one image."
-    image: str           # its path, or its place in the list
+    image: str             # its path, or its place in the list
     status: str            # one of `STATUSES`
     why: str = ''          # where it is not ok: the reason, and what to do
-    faces: tuple = ()      # of `FaceEmotion`, largest first
+    faces: tuple = ()      # of `FaceEmotion`, largest first; of boxes that were given, in their order
 
     @property
     def emotion(self):
         "The emotion of the largest face; None where there is no face."
-        return self.faces[0].emotion if self.faces else None
+        area = lambda f: f.box[2] * f.box[3] if f.box else 0
+        return max(self.faces, key=area).emotion if self.faces else None
 
     def rows(self):
         "A dict for each face with the keys `COLUMNS` and the classes; without faces one dict."
@@ -80,7 +81,9 @@ class Results(list):
     def to_frame(self):
         "A pandas table: a row for each face, and one row for each image without a face."
         import pandas as pd
-        return pd.DataFrame([r for result in self for r in result.rows()])
+        rows = [r for result in self for r in result.rows()]
+        names = dict.fromkeys([*COLUMNS, *(k for r in rows for k in r)])        # without any face, too
+        return pd.DataFrame(rows, columns=[*names])
 
 # %% ../../nbs/inference/01_results.ipynb #00cd765c
 FACE_COLOURS = ('#e0a526', '#2b6ca3', '#c0392b', '#2e8b57', '#7d3c98', '#e07b39')      # of the first, second … face

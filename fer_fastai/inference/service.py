@@ -16,7 +16,7 @@ from .. import __version__
 from ..core import FerError
 from ..data.networks import MachineError
 from .answers import MEGABYTES, MEGAPIXELS
-from .guard import check_host, impatient, open_to_all
+from .guard import check_host, Counted, impatient, open_to_all
 from .predictor import Predictor
 
 # %% ../../nbs/inference/14_service.ipynb #2b091202
@@ -135,6 +135,9 @@ async def form(self:Desk,
     from starlette.datastructures import UploadFile
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
+    if not request.headers.get('content-type', '').startswith('multipart/form-data'):
+        raise Refused(415, "a batch is a form (multipart/form-data) with 'files'; send one image to /predict")
+    too_many = Refused(413, f'more than {self.limits.images} images; send fewer at once')
     whole, sent = await self.body(request), False
     async def receive():
         nonlocal sent
@@ -142,10 +145,11 @@ async def form(self:Desk,
         return dict(type='http.request', body=part, more_body=False)
     try: form = await Request(request.scope, receive).form(max_files=self.limits.images + 1, max_fields=10)
     except HTTPException as e:
+        if e.detail.startswith('Too many files'): raise too_many from e
         raise Refused(400, f'the form cannot be read ({e.detail}); send multipart/form-data') from e
     files = [f for f in form.getlist('files') if isinstance(f, UploadFile)]
     if not files: raise Refused(400, "the form has no files; name each of them 'files'")
-    if len(files) > self.limits.images: raise Refused(413, f'more than {self.limits.images} images; send fewer at once')
+    if len(files) > self.limits.images: raise too_many
     return [await f.read() for f in files]
 
 # %% ../../nbs/inference/14_service.ipynb #9b660ae4
@@ -153,9 +157,16 @@ Which, Crop = Literal['all', 'largest'], Literal['auto', 'always', 'never']
 
 def _check_token(request, token):
     "`Refused` unless the request shows the token."
-    shown = request.headers.get('authorization', '')
-    if token and not hmac.compare_digest(shown.encode('latin-1'), f'Bearer {token}'.encode()):    # headers are bytes
+    scheme, _, shown = request.headers.get('authorization', '').partition(' ')
+    shown = f'{scheme.lower()} {shown}'.encode('latin-1')                                 # headers are bytes
+    if token and not hmac.compare_digest(shown, f'bearer {token}'.encode()):
         raise Refused(401, 'this service wants a token; send it as Authorization: Bearer …', WWW_Authenticate='Bearer')
+
+def _check_kind(request):
+    "`Refused` where the body is said to be no image."
+    kind = request.headers.get('content-type', '').split(';')[0].strip().lower()
+    if kind == 'application/json' or kind.startswith('multipart/'):
+        raise Refused(415, f'the body is {kind}; send the bytes of the image as they are, or a form to /predict/batch')
 
 # %% ../../nbs/inference/14_service.ipynb #a8e33869
 # long: the routes of one application, each with its description
@@ -183,17 +194,15 @@ def create_service(
     about = 'Facial expressions in images. Nothing is kept.'
     app = FastAPI(title='fer_fastai', version=__version__, description=about, lifespan=lifespan)
     app.state.desk = desk
+    app.add_middleware(Counted, answers=desk.answers)
 
     @app.exception_handler(Refused)
     async def refused(request, e):
-        desk.answers.labels(e.status).inc()
         return JSONResponse(dict(detail=e.why), e.status, headers=e.headers)
 
     async def predicted(request, files, which, crop):
         _check_token(request, token)
-        said = await desk.answer(request, files, which=which, crop=crop)
-        desk.answers.labels(200).inc()
-        return said
+        return await desk.answer(request, files, which=which, crop=crop)
 
     one = {'requestBody': {'required': True, 'content': {'image/*': {'schema': dict(type='string', format='binary')}}}}
     item = dict(type='array', items=dict(type='string', format='binary'))
@@ -202,6 +211,7 @@ def create_service(
 
     @app.post('/predict', openapi_extra=one, summary='The faces of one image; its bytes are the body')
     async def predict(request: Request, which: Which = 'all', crop: Crop = 'auto'):
+        _check_kind(request)
         async def files(request): return [await desk.body(request)]
         return (await predicted(request, files, which, crop))[0]
 

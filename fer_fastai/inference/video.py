@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 from ..core import FerError, progress as bar
-from ..files import atomic, save_figure
+from ..files import atomic, check_new, save_figure
 from .predictor import Predictor
 from .batch import csv_rows
 from .frames import frames, is_live
@@ -89,6 +89,14 @@ def _writer(path, fps, image):
     video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), fps, image.shape[1::-1])
     if not video.isOpened(): raise FerError(f'cannot write {path}; name another place or another kind of file')
     return video
+
+def _check_whole(path):
+    "`FerError` where the last frame of a new video can't be read again: OpenCV doesn't say that a disk is full."
+    import cv2
+    video = cv2.VideoCapture(str(path))
+    last = video.get(cv2.CAP_PROP_FRAME_COUNT) - 1
+    if last < 0 or not (video.set(cv2.CAP_PROP_POS_FRAMES, last) and video.read()[0]):
+        raise FerError('the video could not be written to its end; free some space or name another place')
 
 # %% ../../nbs/inference/07_video.ipynb #79cbdacc
 def _paced(writer, fps):
@@ -184,9 +192,10 @@ def _noted(video, line, rows, predictor, every, live):
     if rows: rows([*VIDEO_COLUMNS, *predictor.vocab])
     try:
         for n, (t, _, seen) in enumerate(video, 1):
-            for s in seen if (n - 1) % every == 0 else ():
-                line.add(t, s.id, s.probabilities)
-                if rows: rows(_cells(n - 1, t, s, predictor.uncertain))
+            looked = (n - 1) % every == 0
+            for s in seen:
+                if looked: line.add(t, s.id, s.probabilities)
+                if looked and rows: rows(_cells(n - 1, t, s, predictor.uncertain))
                 one = faces.setdefault(s.id, {})
                 one[s.emotion] = one.get(s.emotion, 0) + 1
     except KeyboardInterrupt:
@@ -198,16 +207,13 @@ def _check_watch(seconds, paths):
     "`FerError` for a time that is none, a file that exists, or two with one name."
     if not (seconds is None or seconds > 0): raise FerError(f'seconds {seconds}: give a number above 0')
     paths = [p for p in paths if p]
-    there = [p for p in paths if Path(p).exists()]
-    if there: raise FerError(f'{there[0]} is there already; remove it, or name another')
+    for p in paths: check_new(p)
     if len({Path(p).resolve() for p in paths}) < len(paths):
         raise FerError('two files to write have one name (a group has a PNG beside its CSV)')
 
-def _said(n, t, faces, rate, every, total):
+def _said(n, t, faces, rate, total):
     "What `watch` returns; `rate` is frames per second."
-    def of(counts):
-        seconds = sum(counts.values()) * every / rate
-        return dict(seconds=round(seconds, 2), emotion=max(counts, key=counts.get))
+    of = lambda counts: dict(seconds=round(sum(counts.values()) / rate, 2), emotion=max(counts, key=counts.get))
     return dict(frames=n, seconds=round(t, 3), claimed=total, faces={k: of(v) for k, v in faces.items()})
 
 # %% ../../nbs/inference/07_video.ipynb #56692589
@@ -249,9 +255,10 @@ def watch(
             if out: video = _with_boxes(video, paths[0], fps, live, predictor.uncertain, writing)
             if show: video = _shown(video, predictor.uncertain)
             n, t, faces = _noted(video, line, csv_file and csv_rows(csv_file), predictor, every, live)
+        if out and n: _check_whole(paths[0])
         sound = _add_sound(paths[0], source, n / fps) if out and n and not live else ''
         if plot: save_figure(plot_timeline(line, predictor.vocab), paths[2])
         if group: _write_group(line, predictor.vocab, *paths[3:])
     rate = (n - 1) / t if live and t else fps        # a webcam is slower than it claims where the faces take longer
     lost = dict(dropped=getattr(images, 'dropped', 0), breaks=getattr(images, 'breaks', 0), sound=sound)
-    return _said(n, t, faces, rate, every, total) | lost
+    return _said(n, t, faces, rate, total) | lost

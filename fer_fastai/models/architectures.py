@@ -92,9 +92,11 @@ def _imagenet(arch):
     weights = torchvision.models.get_model_weights(arch).DEFAULT
     file = Path(get_dir())/'checkpoints'/weights.url.rpartition('/')[2]
     # torch says 'Downloading' in any case
-    quiet = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
+    shown, hidden = sys.stderr.isatty(), io.StringIO()
     try:
-        with quiet: state = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
+        with (contextlib.redirect_stdout(sys.stdout if shown else hidden),
+              contextlib.redirect_stderr(sys.stderr if shown else hidden)):
+            state = weights.get_state_dict(progress=shown, check_hash=True)
     except Exception as e:
         raise FerError(f"ImageNet weights for {arch} can't be fetched from {weights.url} ({e}); put that file at "
                        f"{file}, or train from scratch with pretrained=False (--no-pretrained)") from e
@@ -121,7 +123,8 @@ def _timm_backbone(arch, pretrained):
     except Exception as e:
         raise FerError(f"timm's weights for {arch} can't be fetched ({e}); train from scratch with pretrained=False "
                        f"(--no-pretrained)") from e
-    return model, model.num_features
+    # some have a layer between the features and the last one
+    return model, getattr(model, 'head_hidden_size', None) or model.num_features
 
 # %% ../../nbs/models/03_architectures.ipynb #41318568
 def create_backbone(
@@ -130,6 +133,9 @@ def create_backbone(
     channels:int=3, # of the input; 1 for `OWN` only
 )->tuple: # the module, images [n,channels,h,w] to features [n,k], and k
     "A backbone without its classifier; `FerError` for an unknown name, or weights that can't be had."
+    if not isinstance(arch, str):
+        what = getattr(arch, '__name__', type(arch).__name__)
+        raise FerError(f"arch is {what}; give the name of a backbone, such as 'resnet18'")
     if arch in OWN:
         if pretrained:
             raise FerError(f"'{arch}' has no ImageNet weights; train it from scratch with pretrained=False "

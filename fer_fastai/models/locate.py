@@ -25,7 +25,10 @@ def shipped_name(
 ): # the name of a model that comes with the package; None where a path is meant
     "Is this a model that comes with the package? `FerError` where it is a path in the current folder, too."
     if name is None: return 'quick'
-    if not isinstance(name, str) or name not in SHIPPED: return None
+    if not isinstance(name, (str, os.PathLike)) or not os.fspath(name):
+        raise FerError(f"{name!r} is no model; name one that comes with the package ({', '.join(SHIPPED)}), or a path")
+    if isinstance(name, os.PathLike) and not os.path.lexists(name): name = os.fspath(name)
+    if name not in SHIPPED or not isinstance(name, str): return None
     if os.path.lexists(name):
         raise FerError(f"'{name}' comes with the package and is here, too; say './{name}' for that, or rename it")
     return name
@@ -44,11 +47,16 @@ def model_file(
     return Run(path).path('model') if os.path.isdir(path) or not there and not path.suffix else path
 
 # %% ../../nbs/models/01_locate.ipynb #750ea9c7
+def _has_recipe(path):
+    "Is this the config.json of a run, which may have no model yet?"
+    try: return '"recipe"' in path.read_text(encoding='utf-8', errors='replace')
+    except OSError: return False
+
 def is_model(
     name, # anything
 )->bool:
     "A model's name, file or run folder, and no image or folder of images?"
-    run = any(os.path.isfile(Run(name).path(k)) for k in ('model', 'config'))        # also one without a model yet
+    run = os.path.isfile(Run(name).path('model')) or _has_recipe(Run(name).path('config'))
     file = Path(name).suffix in ('.safetensors', '.onnx') or run
     return file or isinstance(name, str) and name in SHIPPED
 
