@@ -219,8 +219,8 @@ def predict_csv(
 )->dict: # how many images are ok, no face, unreadable: in the whole table, also where it was resumed
     "Write a row per face, and one for each image without a face. Names that are not UTF-8 show escaped bytes."
     path = Path(path)
-    part, log = _beside(path, predictor, kwargs)
     check_new(path)
+    part, log = _beside(path, predictor, kwargs)
     with locked(path):
         check_new(path)                    # another process may just have finished it
         last, start = _last_batch(part, log), time.perf_counter()

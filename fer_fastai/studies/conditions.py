@@ -99,13 +99,12 @@ def _conditions(lab, trial):
     points, sure = _meshes(lab, part.pixels)
     labels, mesh = part.labels, sure > .5
 
-    def under(condition, p, chosen=mesh):
-        recall = _recalls(p, labels, chosen, part.vocab)
-        return _row(p, labels, chosen, condition=condition) | dict(recall=recall)
+    def under(condition, p):
+        recall = _recalls(p, labels, mesh, part.vocab)
+        return _row(p, labels, mesh, condition=condition) | dict(recall=recall)
 
     p = ask(part.pixels)
-    rows = [under('all', p, np.ones_like(mesh)), under('with mesh', p)]
-    rows += [*_by_pose(p, labels, points, mesh), *_by_light(p, labels, part.pixels)]
+    rows = [under('with mesh', p), *_by_pose(p, labels, points, mesh), *_by_light(p, labels, part.pixels)]
     for name in ('mouth', 'eyes', 'forehead'):
         rows.append(under(f'{name} covered', ask(covered(part.pixels, points, name))))
     lab.measured(trial, lab.plain, tta=net.spec['tta'], rows=rows)
