@@ -62,7 +62,7 @@ class FaceImage(PILImage):
 
 # %% ../../nbs/data/15_dataloaders.ipynb #8dbd4e62
 class ReadFace(Transform):
-    "`FaceImage.create`, as a step that `test_dl` and `predict` may begin with."
+    "A `FaceImage` of whatever holds one, as a step that `test_dl` and `predict` may begin with."
     input_types = np.ndarray, str, os.PathLike, bytes, Image.Image
     def encodes(self, o): return FaceImage.create(o)
 
