@@ -76,7 +76,6 @@ class OfItem(Transform):
         self.f, self._name = f, f.__name__
     def encodes(self, o): return self.f(o)
 
-
 # %% ../../nbs/data/15_dataloaders.ipynb #94612220
 class FitFace(Transform):
     "Single images as squares, as large as the faces in the DataBlock."

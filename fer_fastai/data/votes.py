@@ -53,10 +53,9 @@ def _agreement(faces, votes, at, row):
     counts, codes = votes[emotions].to_numpy(), np.array([faces.vocab.index(VOTES[k]) for k in emotions])
     good = (at >= 0) & (counts.max(1)[at] > 0)
     if good.mean() <= .5: return np.zeros(1)
-    same = (codes[counts.argmax(1)][at] == faces.labels)[np.argsort(row, kind='stable')]
-    same = same[good[np.argsort(row, kind='stable')]]
+    order = np.argsort(row, kind='stable')
+    same = (codes[counts.argmax(1)][at] == faces.labels)[order][good[order]]
     return np.array([part.mean() for part in np.array_split(same, max(1, len(same) // 100))])
-
 
 # %% ../../nbs/data/03_votes.ipynb #390b6699
 def add_votes(
@@ -73,8 +72,7 @@ def add_votes(
     for place in (np.arange(len(votes)), _by_name(votes['Image name'].astype(str))):
         place = np.append(place, np.full(max(0, int(row.max()) + 1 - len(place)), -1))
         ways.append(place[row.astype(int)])
-    at = max(ways, key=lambda at: _agreement(faces, votes, at, row).mean())
-    shares = _agreement(faces, votes, at, row)
+    shares, at = max(((_agreement(faces, votes, at, row), at) for at in ways), key=lambda way: way[0].mean())
     if shares.mean() < .4 or shares.min() < .3:                    # by chance it is about .2
         least = f', of a hundred in a row for {shares.min():.0%}' if len(shares) > 1 else ''
         raise FerError(f'the {len(votes)} rows of {path} do not belong to these {len(faces)} faces: labels and votes '

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from ..core import FerError, progress as bar
 from ..files import check_new, locked, safe_cell, sha256_of
 from ..models.locate import model_file
-from .results import COLUMNS, Results, STATUSES
+from .results import COLUMNS, STATUSES
 from .predictor import Predictor
 
 # %% ../../nbs/inference/03_batch.ipynb #f1124733
