@@ -31,7 +31,7 @@ from .data.augment import FaceInput
 from .data.batches import FaceRows
 from .models.spec import CHANNELS, read_spec, spec_meta
 from .models.imagenet import LITE, LITE_STATS
-from .models.architectures import OWN
+from .models.architectures import CUT_FROM, OWN, shorten
 from .models.heads import HEADS, create_head, create_model, model_splitter
 from .models.forward import face_input
 from .models.files import load_model, save_model
@@ -132,7 +132,7 @@ def _prep(dls):
     return next((f.prep for f in _inputs(dls)), FaceInput())
 
 # %% ../nbs/04_learner.ipynb #39c666ab
-def _from_faces(dls, name):
+def _from_faces(dls, arch, name):
     "A model that knows faces, with a new head where the classes are others; the DataLoaders give what it knows."
     model, spec = load_model(None if name == 'fer2013' else name)
     ours = _inputs(dls)
@@ -140,7 +140,11 @@ def _from_faces(dls, name):
         raise FerError(f"pretrained='{name}' needs DataLoaders of get_dls or get_dblock, which give the faces in the "
                        "size that the model knows")
     for f in ours: f.prep = face_input(spec)
-    if list(dls.vocab) != spec['vocab']: model[1] = create_head(model[1][0].in_features, dls.c, HEADS[spec['head']])
+    features, fits = model[1][0].in_features, list(dls.vocab) == spec['vocab']
+    if spec['arch'] == CUT_FROM.get(arch):
+        model[0], features = shorten(model[0])
+        spec, fits = spec | dict(arch=arch), False
+    if not fits: model[1] = create_head(features, dls.c, HEADS[spec['head']])
     return model, {k: spec[k] for k in ('arch', 'head')}
 
 # %% ../nbs/04_learner.ipynb #0aeffe84
@@ -148,7 +152,7 @@ def _network(dls, arch, pretrained, head):
     "The network, and what it is made of; the DataLoaders then give what it wants."
     for f in _inputs(dls): f.prep = f.made                    # an earlier network may have wanted another input
     if pretrained is None: pretrained = False                # as in torchvision and timm
-    if not isinstance(pretrained, bool): return _from_faces(dls, pretrained)
+    if not isinstance(pretrained, bool): return _from_faces(dls, arch, pretrained)
     if arch in LITE:
         for f in _inputs(dls): f.prep = FaceInput(f.prep.size, f.prep.resize, *LITE_STATS)
     # other DataLoaders don't say how many channels they give

@@ -235,6 +235,12 @@ _LITE = Recipe(
     optimiser='adamw', momentum=(.95, .85), weight_decay=.05, decay_all=False, label_smoothing=.1, scale=.15,
     shift=.05, lighting=.3, erase=.25, balance=.25, ema=.998, tta='flip', valid_pct=.1)
 
+_SHORT = _LITE.but(
+    name='taught_lite', arch='efficientnet_lite0_short', pretrained=f'{_SEEDS}transfer_lite_0.safetensors', lr=.0006,
+    pct_start=.1, teachers=f'fer_fastai/weights/quick.safetensors, {_SEEDS}*_[012].safetensors', distil=.6, votes=.5,
+    degrade=.2, label_smoothing=0., choose='last',
+    why='the first layers of transfer_lite, taught further by all recorded seeds and quick')
+
 # %% ../../nbs/training/00_recipes.ipynb #fc997721
 _SMALL = (
     Recipe(
@@ -247,4 +253,4 @@ _SMALL = (
         arch='plain_cnn', **NATIVE | dict(batch_size=16, label_smoothing=0., tta='none'), epochs=10, lr=.1,
         lr_find=True))
 
-RECIPES = {r.name: r for r in (*_PAPER, _TRANSFER, _GPU, _LITE, SCRATCH, *_TAUGHT, *_SMALL)}
+RECIPES = {r.name: r for r in (*_PAPER, _TRANSFER, _GPU, _LITE, _SHORT, SCRATCH, *_TAUGHT, *_SMALL)}

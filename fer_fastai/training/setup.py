@@ -19,6 +19,7 @@ from ..data.splits import with_validation
 from ..data.dataloaders import get_dls
 from ..models.spec import CHANNELS, read_spec, spec_meta
 from ..models.locate import is_model
+from ..models.architectures import CUT_FROM
 from ..models.forward import face_input
 from ..models.files import load_model
 from ..learner import adamw, build_learner, paper_sgd, radam
@@ -69,6 +70,7 @@ def check_start(
 ):
     "`FerError` where the model to start from is not what the recipe describes."
     spec = load_model(None if recipe.pretrained == 'fer2013' else recipe.pretrained)[1]
+    if spec['arch'] == CUT_FROM.get(recipe.arch): spec |= dict(arch=recipe.arch)      # its first layers are taken
     other = [f'{k} {spec[k]}' for k in ('arch', 'head', 'size', 'resize') if spec[k] != getattr(recipe, k)]
     if other:
         raise FerError(f"{recipe.pretrained} has {', '.join(other)}, other than the recipe {recipe.name}; set that in "
