@@ -58,13 +58,20 @@ def _reducing(crop, resize):
 # %% ../../nbs/inference/08_onnx.ipynb #d1b845b8
 INT16 = 2**15 - 1
 
+def _depthwise(graph):
+    "The names of the tensors that depthwise convolutions take as weights."
+    convs = [n for n in graph.graph.node if n.op_type == 'Conv']
+    return [n.input[1] for n in convs if any(a.name == 'group' and a.i > 1 for a in n.attribute)]
+
 def largest_pair(
     graph, # an ONNX model with int8 weights for uint8 activations
 )->int: # above `INT16`, processors without VNNI saturate
-    "The largest sum of two products that 8-bit kernels add in 16 bits: 255 times the two largest weights of one sign."
+    """The largest sum of two products that 8-bit kernels add in 16 bits: 255 times the two largest weights of one sign.
+    Depthwise convolutions are left out: their kernels add in 32 bits."""
     from onnx import TensorProto, numpy_helper
     given = {w.name: w for w in graph.graph.initializer if w.data_type == TensorProto.INT8}
-    names = [n.input[0] for n in graph.graph.node if n.op_type == 'DequantizeLinear' and n.input[0] in given]
+    nodes, apart = (n for n in graph.graph.node if n.op_type == 'DequantizeLinear'), _depthwise(graph)
+    names = [n.input[0] for n in nodes if n.input[0] in given and n.output[0] not in apart]
     weights = [np.sort(numpy_helper.to_array(given[k]).astype(int), axis=None) for k in names]
     pair = lambda w: max(w[-2:].clip(0).sum(), -w[:2].clip(max=0).sum())
     return int(255 * max(map(pair, weights), default=0))
@@ -100,10 +107,13 @@ def _quantised(graph, spec, faces, **how):
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
     usual = dict(activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
+    whole = [dict(quant_type=QuantType.QInt8, reduce_range=False, axis=0)]
     with tempfile.TemporaryDirectory() as d:
         onnx.save(graph, f'{d}/a.onnx')
         quant_pre_process(f'{d}/a.onnx', f'{d}/b.onnx', skip_symbolic_shape=True)
-        part = dict(quant_format=QuantFormat.QDQ, nodes_to_exclude=_outside(onnx.load(f'{d}/b.onnx').graph))
+        bare = onnx.load(f'{d}/b.onnx')
+        part = dict(quant_format=QuantFormat.QDQ, nodes_to_exclude=_outside(bare.graph),
+                    extra_options=dict(TensorQuantOverrides={name: whole for name in _depthwise(bare)}))
         quantize_static(f'{d}/b.onnx', f'{d}/c.onnx', _reader(faces, spec), **usual | part | how)
         return onnx.load(f'{d}/c.onnx')
 
