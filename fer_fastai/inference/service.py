@@ -211,9 +211,7 @@ def create_service(
 
     @app.post('/predict', openapi_extra=one, summary='The faces of one image; its bytes are the body')
     async def predict(request: Request, which: Which = 'all', crop: Crop = 'auto'):
-        async def files(request):
-            _check_kind(request)
-            return [await desk.body(request)]
+        async def files(request): return _check_kind(request) or [await desk.body(request)]
         return (await predicted(request, files, which, crop))[0]
 
     @app.post('/predict/batch', openapi_extra=many, summary="The faces of several images, sent as a form's `files`")

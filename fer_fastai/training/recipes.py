@@ -239,7 +239,8 @@ _SHORT = _LITE.but(
     name='taught_lite', arch='efficientnet_lite0_short', pretrained=f'{_SEEDS}transfer_lite_0.safetensors', epochs=10,
     lr=.0006, pct_start=.1, teachers=f'fer_fastai/weights/quick.safetensors, {_SEEDS}*_[012].safetensors', distil=.6,
     votes=.5, degrade=.2, label_smoothing=0., choose='last',
-    why='the first layers of transfer_lite, taught further by all recorded seeds and quick')
+    why='the first layers of transfer_lite, taught further by all recorded seeds and quick; no better than quick on '
+    'the validation faces that neither saw (results/students.json)')
 
 # %% ../../nbs/training/00_recipes.ipynb #fc997721
 _SMALL = (
