@@ -180,7 +180,7 @@ def _say_video(said, window, paths):
     files = f"; {printable(', '.join(paths))}" if paths else ''
     lost = f"; {said['dropped']} more came too fast" if said['dropped'] else ''
     lost += f"; {said['breaks']} times broken and opened again" if said['breaks'] else ''
-    say(f"{said['frames']} frames, {said['seconds']:.1f} s; {len(said['faces'])} face{'s' * (len(said['faces']) != 1)}, "
+    say(f"{said['frames']} frames, {said['seconds']:.1f} s; {(n := len(said['faces']))} face{'s' * (n != 1)}, "
         f"smoothed over {window:g} s{lost}{files}")
 
 def _video(args):
