@@ -103,11 +103,11 @@ def _there(lab):
 
 def _groups(lab):
     """The ensembles, as lists of keys in the order in which members are added: one recipe's seeds, both in turn,
-    the models that others taught, and all."""
+    and all, with the models that others taught first."""
     keys, lite = _there(lab), 'taught/taught_lite_0'
     each = {name: [k for k in keys if k.startswith(f'seeds/{name}_')] for name in TRAINED}
     taught = [PACKAGED] + [lite] * lab.done(lite)
-    return each | dict(both=keys, taught=taught, all=taught + keys)
+    return each | dict(both=keys, all=taught + keys)
 
 # %% ../../nbs/studies/05_analyses.ipynb #ebb073d6
 def _ensembles(lab, trial):
