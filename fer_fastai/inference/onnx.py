@@ -59,15 +59,16 @@ def _reducing(crop, resize):
 INT16 = 2**15 - 1
 
 def _depthwise(graph):
-    "The names of the tensors that depthwise convolutions take as weights."
-    convs = [n for n in graph.graph.node if n.op_type == 'Conv']
-    return [n.input[1] for n in convs if any(a.name == 'group' and a.i > 1 for a in n.attribute)]
+    "The names of the tensors that depthwise convolutions take as weights: one filter to a channel."
+    nodes, dims = graph.graph.node, {w.name: list(w.dims[:2]) for w in graph.graph.initializer}
+    dims |= {n.output[0]: dims.get(n.input[0]) for n in nodes if n.op_type == 'DequantizeLinear'}
+    groups = {n.input[1]: a.i for n in nodes if n.op_type == 'Conv' for a in n.attribute if a.name == 'group'}
+    return [name for name, g in groups.items() if g > 1 and dims.get(name) == [g, 1]]
 
 def largest_pair(
     graph, # an ONNX model with int8 weights for uint8 activations
 )->int: # above `INT16`, processors without VNNI saturate
-    """The largest sum of two products that 8-bit kernels add in 16 bits: 255 times the two largest weights of one sign.
-    Depthwise convolutions are left out: their kernels add in 32 bits."""
+    "255 times the two largest weights of one sign: products that 8-bit kernels, but depthwise ones, add in 16 bits."
     from onnx import TensorProto, numpy_helper
     given = {w.name: w for w in graph.graph.initializer if w.data_type == TensorProto.INT8}
     nodes, apart = (n for n in graph.graph.node if n.op_type == 'DequantizeLinear'), _depthwise(graph)
@@ -104,16 +105,15 @@ def _reader(faces, spec):
 def _quantised(graph, spec, faces, **how):
     "The graph with the network in 8 bits; `how` are other choices for ONNX Runtime's `quantize_static`."
     import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
     usual = dict(activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
-    whole = [dict(quant_type=QuantType.QInt8, reduce_range=False, axis=0)]
     with tempfile.TemporaryDirectory() as d:
         onnx.save(graph, f'{d}/a.onnx')
         quant_pre_process(f'{d}/a.onnx', f'{d}/b.onnx', skip_symbolic_shape=True)
         bare = onnx.load(f'{d}/b.onnx')
-        part = dict(quant_format=QuantFormat.QDQ, nodes_to_exclude=_outside(bare.graph),
-                    extra_options=dict(TensorQuantOverrides={name: whole for name in _depthwise(bare)}))
+        whole = dict.fromkeys(_depthwise(bare), [dict(quant_type=QuantType.QInt8, reduce_range=False, axis=0)])
+        part = dict(nodes_to_exclude=_outside(bare.graph), extra_options=dict(TensorQuantOverrides=whole))
         quantize_static(f'{d}/b.onnx', f'{d}/c.onnx', _reader(faces, spec), **usual | part | how)
         return onnx.load(f'{d}/c.onnx')
 
