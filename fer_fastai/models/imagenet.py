@@ -30,7 +30,7 @@ def lite_file(
 )->Path: # in the installed package
     "The file of ImageNet weights; `FerError` where its package is missing or the file is another one."
     name, sha = LITE[arch]
-    package = f"{arch.removesuffix('_short')}_pytorch_model"
+    package = name.rpartition('-')[0].replace('-', '_') + '_pytorch_model'
     spec = find_spec(package)
     if spec is None:
         raise FerError(f"ImageNet weights for {arch} are not installed; pip install {package.replace('_', '-')} timm, "
