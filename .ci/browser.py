@@ -27,7 +27,7 @@ with tempfile.TemporaryDirectory() as d, sync_playwright() as play:
     Image.fromarray(np.full((480, 640, 3), 120, dtype=np.uint8)).save(d/'empty.jpg')
     Image.new('L', (10000, 10000), 200).save(d/'huge.jpg')
     browser = play.chromium.launch(executable_path=chromium, args=['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'])
-    for name, how in (('desktop', dict(viewport=dict(width=1280, height=900))), ('phone', dict(viewport=dict(width=390, height=844), device_scale_factor=2, has_touch=True, is_mobile=True))):
+    for name, how in (('desktop', dict(viewport=dict(width=1280, height=1060))), ('phone', dict(viewport=dict(width=390, height=844), device_scale_factor=2, has_touch=True, is_mobile=True))):
         tab = browser.new_page(**how)
         said = []
         tab.on('pageerror', lambda e: said.append(str(e)))

@@ -4,22 +4,23 @@
 
 Wants: npm, Chromium, pip install playwright.
 """
-import argparse, base64, functools, http.server, io, platform, shutil, sys, tempfile, threading, time
+import argparse, base64, functools, http.server, io, shutil, sys, tempfile, threading, time
 from pathlib import Path
-from urllib.parse import urlsplit
 import matplotlib.cbook as cbook
 import numpy as np
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from skimage import data
 from fer_fastai.core import EMOTIONS
-from fer_fastai.files import write_json
+from fer_fastai.files import sha256_of, write_json
 from fer_fastai.data.cropping import crop_face, cut_faces
 from fer_fastai.data.detection import FaceDetector
 from fer_fastai.data.readers import read_faces
 from fer_fastai.images import read_image
 from fer_fastai.inference.predictor import Predictor
+from fer_fastai.evaluation.records import surroundings
 from fer_fastai.inference.web import to_web
+from fer_fastai.models.locate import model_file
 
 FLAGS = ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--disable-background-networking',
          '--disable-component-update', '--disable-sync', '--no-first-run', '--use-fake-ui-for-media-stream',
@@ -93,6 +94,19 @@ def compare_photos(tab, predictor, images):
                           probability=float(np.abs(p - theirs).max()), milliseconds=round(1000 * seconds))
     return rows
 
+def slow_leave(tab):
+    "From now on the browser takes half a second to give leave for the camera, as with a question to the visitor."
+    tab.evaluate('''() => {
+        const at = navigator.mediaDevices, ask = at.getUserMedia.bind(at)
+        window.got = []
+        at.getUserMedia = async how => {
+            await new Promise(done => setTimeout(done, 500))
+            const stream = await ask(how)
+            got.push(...stream.getTracks())
+            return stream
+        }
+    }''')
+
 def try_by_hand(tab, d, image):
     "What a visitor does: files good and bad, a tick, the camera."
     notice, faces = tab.locator('#notice'), tab.locator('.face')
@@ -109,6 +123,17 @@ def try_by_hand(tab, d, image):
     tab.get_by_text('Use the camera').click()
     expect(faces).to_have_count(1, timeout=30_000)
     tab.get_by_text('Stop the camera').click()
+    slow_leave(tab)
+    tab.get_by_text('Use the camera').click()
+    tab.get_by_text('Stop the camera').click()                 # before leave was given
+    tab.wait_for_timeout(1000)
+    assert tab.evaluate('got.length && got.every(t => t.readyState === "ended")'), 'a camera is still on'
+    give('text.jpg')
+    expect(notice).to_contain_text('is not an image')
+    tab.get_by_label('It is a face already').check()
+    tab.wait_for_timeout(500)
+    expect(faces).to_have_count(0)                             # the image before is gone
+    tab.get_by_label('It is a face already').uncheck()
     give('hopper.png')
     expect(faces).to_have_count(1, timeout=20_000)
     expect(faces.locator('.row')).to_have_count(len(EMOTIONS))
@@ -157,7 +182,8 @@ def main():
     for name, row in rows.items(): print(name, row)
     if max(off.values()) > SAME: sys.exit(f'that is more than {SAME:g}')
     if args.record:
-        write_json(args.record, dict(crops=crops, largest_difference=off, photos=rows, bytes=size, machine=platform.processor() or platform.machine()))
+        write_json(args.record, dict(crops=crops, largest_difference=off, photos=rows, bytes=size, model=sha256_of(model_file('quick_int8')),
+                                     **surroundings()))
     print(f'images in {args.folder}')
 
 if __name__ == '__main__': main()

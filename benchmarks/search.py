@@ -1,4 +1,4 @@
-"""Which network and which schedule learn most in equal minutes? For the recipe `quick`.
+"""Which network and which schedule learn most in equal minutes? For the recipe `quick_scratch`.
 
     python benchmarks/search.py data/fer2013.csv --minutes 2            # every candidate, in turn; writes results/search.json
     python benchmarks/search.py data/fer2013.csv --minutes 8 --only 'lean;wide'
@@ -19,7 +19,7 @@ from fer_fastai.models import architectures
 from fer_fastai.data.augment import FaceInput
 from fer_fastai.data.splits import with_validation
 from fer_fastai.evaluation.metrics import evaluate
-from fer_fastai.studies.runner import planned
+from fer_fastai.studies.trials import planned
 from fer_fastai.training.callbacks import EMA, OneCycle
 from fer_fastai.models.architectures import face_net
 from fer_fastai.models.forward import predict

@@ -17,7 +17,7 @@ SERVE = 'from fer_fastai.cli.use import fer_serve; fer_serve()'
 
 if 'locust' in sys.modules:                                       # this file is also what Locust reads
     import io
-    import matplotlib.cbook as cbook, numpy as np
+    import matplotlib.cbook as cbook
     from locust import HttpUser, between, task
     from PIL import Image
 

@@ -5,7 +5,7 @@
 A server on this machine sends a film of drawn and of real faces (portraits with a free licence that come with scikit-image and Matplotlib)
 as motion JPEG over HTTP, 25 images a second, without end. After four minutes it is stopped for thirty seconds.
 """
-import argparse, contextlib, http.server, os, threading, time
+import argparse, contextlib, http.server, threading, time
 from pathlib import Path
 import cv2, numpy as np, psutil, skimage.data
 from matplotlib.cbook import get_sample_data

@@ -10,22 +10,21 @@
 
 The faces are drawn ones: what they show makes no difference to the speed. Ratios are the median of the rounds' ratios.
 """
-import argparse, gc, json, os, resource, shutil, statistics, subprocess, sys, tempfile, time
+import argparse, gc, json, resource, shutil, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 import numpy as np, pandas as pd
-from fer_fastai.core import progress, seed_everything
+from fer_fastai.core import seed_everything
 from fer_fastai.files import save_figure, write_json
 import torch, torchvision
 from fastai.callback.core import Callback, CancelFitException
 from fastai.data.block import CategoryBlock, DataBlock
 from fastai.data.transforms import IndexSplitter, Normalize
 from fastai.vision.augment import RandomCrop, Resize, aug_transforms
-from fastai.vision.core import PILImage, imagenet_stats
+from fastai.vision.core import imagenet_stats
 from fastai.vision.data import ImageBlock
 from fer_fastai.data.augment import FaceInput, random_views
 from fer_fastai.data.faceset import FaceSet, load_faces, save_faces
 from fer_fastai.data.splits import near_pairs
-from fer_fastai.data.batches import FaceRows
 from fer_fastai.data.dataloaders import get_dls
 from fer_fastai.learner import build_learner, fast_callbacks
 from fer_fastai.data.readers import read_faces
@@ -34,7 +33,7 @@ from PIL import Image
 from torchvision import transforms as T
 
 ROOT = Path(__file__).parents[1]
-WAYS = dict(a="the paper's way", b="fastai's image path", c='fer_fastai', d='the limit')
+WAYS = dict(a="the paper's way", b="fastai's image path", c='fer_fastai', d='the step alone')
 BS, WARM = 32, 2
 device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
 
@@ -246,20 +245,21 @@ def table(result):
     return pd.DataFrame(rows).fillna('')
 
 def draw(result, path):
+    "A panel for each size and job, each with a scale of its own."
     import matplotlib.pyplot as plt
-    sizes, jobs = list(result['ways']), ('loader', 'training', 'evaluation')
-    fig, axes = plt.subplots(1, len(sizes), figsize=(5.2 * len(sizes), 3.6), layout='constrained', squeeze=False)
-    colours = dict(a='#b9b9b9', b='#e0b48a', c='#2b6ca3', d='#dddddd')
-    for ax, size in zip(axes[0], sizes):
-        for i, w in enumerate(WAYS):
-            for j, job in enumerate(jobs):
-                if w not in result['ways'][size][job]: continue
-                v = statistics.median(result['ways'][size][job][w])
-                ax.bar(j + .2 * i - .3, v, .18, color=colours[w], hatch='//' if w == 'd' else None, edgecolor='white', label=WAYS[w] if j == 1 else None)
-                ax.text(j + .2 * i - .3, v * 1.06, f'{v:,.0f}', ha='center', va='bottom', fontsize=7, rotation=90 if v >= 1000 else 0)
-        ax.set_yscale('log'); ax.set_title(f'{size} × {size} pixels', fontsize=10); ax.set_xticks(range(3), ['loader alone', 'training', 'evaluation'])
-        ax.set_ylim(top=ax.get_ylim()[1] * 4); ax.spines[['top', 'right']].set_visible(False)
-    axes[0][0].set_ylabel('images a second'); axes[0][-1].legend(frameon=False, fontsize=8)
+    jobs, colours = ('loader', 'training', 'evaluation'), ('#b9b9b9', '#e0b48a', '#2b6ca3', '#dddddd')
+    fig, axes = plt.subplots(len(result['ways']), 3, figsize=(11, 1.7 * len(result['ways']) + .6), layout='constrained', squeeze=False)
+    for row, (size, rates) in zip(axes, result['ways'].items()):
+        for ax, job in zip(row, jobs):
+            middle = [statistics.median(rates[job][w]) if w in rates[job] else 0 for w in WAYS]
+            ax.barh(list(WAYS.values()), middle, color=colours)
+            for y, v in enumerate(middle): ax.text(v, y, f' {v:,.0f}' if v else ' none', va='center', fontsize=8)
+            ax.set_title(f"{'loader alone' if job == 'loader' else job}, {size} px", loc='left', fontsize=10)
+            ax.set_xlim(0, 1.18 * max(middle))
+            ax.invert_yaxis()
+            ax.spines[['top', 'right']].set_visible(False)
+            if job != 'loader': ax.set_yticklabels([])
+    for ax in axes[-1]: ax.set_xlabel('images per second')
     save_figure(fig, path)
 
 def main():

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['scratch', 'contents', 'atomic', 'write_json', 'save_figure', 'sha256_of', 'sort_metadata', 'cache_dir', 'check_new',
-           'locked', 'safe_cell', 'readable', 'ordinary_file']
+           'locked', 'safe_cell', 'csv_rows', 'readable', 'ordinary_file']
 
 # %% ../nbs/01_files.ipynb #faee4639
-import contextlib, errno, hashlib, json, os, re, shutil, stat, tempfile
+import contextlib, csv, errno, hashlib, json, os, re, shutil, stat, tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
 from .core import Busy, FerError
@@ -226,6 +227,16 @@ def safe_cell(
     ("Disarm text that begins with `=`, `+`, `-`, `@`, tab or carriage return (OWASP, CSV injection); numbers stay "
      "numbers.")
     return f"'{value}" if isinstance(value, str) and value.startswith(('=', '+', '-', '@', '\t', '\r')) else value
+
+# %% ../nbs/01_files.ipynb #5489acf7
+def csv_rows(
+    out, # a text file, opened with newline=''
+): # a function that writes the cells of one row
+    "CSV that every program reads alike: rows end with \\n, line breaks are quoted, no cell is run as a formula."
+    end = '\r\n'          # `csv` quotes only the characters of its own line end, and a bare \r breaks a row, too
+    to = SimpleNamespace(write=lambda row: out.write(row.removesuffix(end) + '\n'))
+    writer = csv.writer(to, lineterminator=end)
+    return lambda cells: writer.writerow(['' if v is None else safe_cell(v) for v in cells])
 
 # %% ../nbs/01_files.ipynb #52e7c375
 @contextlib.contextmanager

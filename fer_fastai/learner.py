@@ -165,7 +165,7 @@ def _network(dls, arch, pretrained, head):
 def build_learner(
     dls, # fastai DataLoaders, such as `get_dls` gives
     arch:str='resnet18', # a backbone of torchvision or timm, or of `OWN`; those of `LITE` bring ImageNet weights
-    pretrained=True, # ImageNet weights? 'fer2013': this package's model; a run folder: that one (both with their head)
+    pretrained=True, # ImageNet weights? 'fer2013': this package's model; a run folder; with its head if classes agree
     head:str='custom', # the paper's 'custom' head, or its 'simple' baseline
     frozen:bool=False, # train the head alone, the paper's other baseline?
     train_bn:bool=False, # with `frozen`: train the normalisation layers of the body, too?

@@ -16,7 +16,7 @@ from .common import command, say
 @command
 def fer_setup(parser):
     """Fetch everything that is otherwise fetched on first use, say what is there, and try it.
-    Afterwards images, films and the services need no network."""
+    Afterwards images, videos and the services need no network."""
     parser.add_argument('--check', action='store_true', help='fetch nothing; exit 1 where something is missing')
     return _set_up
 

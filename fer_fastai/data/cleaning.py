@@ -173,17 +173,22 @@ def _twin(audit, rule, finding):
     return others[(others != finding.index) & differs][0]
 
 def _examples(audit, row, columns, rng):
-    "Two rows of faces side by side, uint8 [2h,columns·w]: findings, for duplicates below the faces that they repeat."
+    "Findings side by side, uint8 [h or 2h,columns·w], duplicates below what they repeat; and the text below them."
     h, w = audit.faces.pixels.shape[1:]
-    page = np.full((2 * h, columns * w), 255, dtype=np.uint8)
     mine, pairs = audit.findings[audit.findings.rule == row.rule], row.groups > 0
     some = mine.iloc[np.sort(rng.permutation(len(mine))[:columns * (1 if pairs else 2)])]
+    page = np.full((h * (2 if pairs or len(some) > columns else 1), columns * w), 255, dtype=np.uint8)
+    names = []
     for k, f in enumerate(some.itertuples(name='Finding')):
         y, x = divmod(k, columns)
         place = slice(x * w, (x + 1) * w)
         page[(y + pairs) * h:(y + pairs + 1) * h, place] = audit.faces.pixels[f.index]
-        if pairs: page[:h, place] = audit.faces.pixels[_twin(audit, row.rule, f)]
-    return page
+        if not pairs: continue
+        twin = _twin(audit, row.rule, f)
+        page[:h, place] = audit.faces.pixels[twin]
+        labels = [audit.faces.vocab[audit.faces.labels[i]] for i in (twin, f.index)]
+        names.append('\n'.join(labels) if row.rule == 'label_conflict' else '')
+    return page, names
 
 # %% ../../nbs/data/11_cleaning.ipynb #1aaf59a3
 def plot_audit(
@@ -191,14 +196,22 @@ def plot_audit(
     columns:int=14, # faces in a row
     seed:int=0, # which of the findings are shown
 ): # the Matplotlib figure
-    "Examples of what each rule found."
+    "Examples of what each rule found; a duplicate below the face that it repeats, a conflict with both labels."
     import matplotlib.pyplot as plt
     shown = [r for r in audit.summary.itertuples() if r.found] or list(audit.summary.itertuples())[:1]
-    fig, axes = plt.subplots(len(shown), 1, figsize=(11, 2.05 * len(shown)), squeeze=False, layout='constrained')
+    columns = min(columns, max(8, *(r.found for r in shown), 0))
     rng = np.random.default_rng(seed)
-    for ax, r in zip(axes[:, 0], shown):
-        ax.imshow(_examples(audit, r, columns, rng), cmap='gray', vmin=0, vmax=255, interpolation='nearest')
-        ax.axis('off')
+    pages = [_examples(audit, r, columns, rng) for r in shown]
+    rows = [len(page) / audit.faces.pixels.shape[1] for page, _ in pages]
+    fig, axes = plt.subplots(len(rows), 1, figsize=(.8 * columns, .85 * sum(rows) + .5 * len(rows)), squeeze=False,
+                             height_ratios=rows, layout='constrained')
+    width = audit.faces.pixels.shape[2]
+    for ax, r, (page, names) in zip(axes[:, 0], shown, pages):
+        ax.imshow(page, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
+        ax.set_xticks(width * (np.arange(len(names)) + .5) - .5, names, fontsize=7)
+        ax.set_yticks([])
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
         above = '' if pd.isna(r.threshold) else f' (threshold {r.threshold:g})'
         title = f"{r.rule.replace('_', ' ')}{above}: {r.found} found, {r.dropped} dropped"
         ax.set_title(title, loc='left', fontsize=10)

@@ -9,7 +9,6 @@ __all__ = ['RANGES', 'FaceTransform', 'FaceImage', 'ReadFace', 'OfItem', 'FitFac
 # %% ../../nbs/data/15_dataloaders.ipynb #ee7ee206
 import os
 from numbers import Integral, Real
-from pathlib import Path
 import numpy as np
 from PIL import Image
 from fastcore.meta import delegates

@@ -58,7 +58,7 @@ def _as_jpeg(x):
 def degraded(
     x:Tensor, # float [n,1,h,w], grey levels from 0 to 1
 )->Tensor: # likewise
-    "The same faces, spoilt in ways drawn from torch's global generator; each fault meets half of them."
+    "The same faces, degraded in ways drawn from torch's global generator; each fault meets half of them."
     if not len(x): return x
     for fault in (_gamma, _reduced, _blurred, _grainy, _as_jpeg):
         met = torch.rand(len(x), 1, 1, 1).to(x.device) < .5

@@ -79,7 +79,7 @@ def _moved(face, x, y):
     return face._replace(x=face.x + x, y=face.y + y, eyes=tuple((a + x, b + y) for a, b in face.eyes))
 
 def _as_short(face):
-    "A face of the full-range network with the box that the short-range one gives, medians of 100 views of a portrait."
+    "A face of the full-range network with about the short-range one's box (fitted to views of one portrait)."
     side = round(face.width / 1.05)
     x, y = face.x + (face.width - side) / 2, face.y + (face.height - side) / 2 + .068 * side
     return face._replace(x=round(x), y=round(y), width=side, height=side)
@@ -191,7 +191,7 @@ class FaceDetector:
     its faces out, largest first. Threads may share one."""
     def __init__(self,
         min_score:float=.5, # smallest score to keep, 0 to 1
-        windows:bool=True, # look for far faces in windows where nobody was found? A quarter of a second for a photo
+        windows:bool=True, # look for far faces in windows where nobody was found? It takes longer, see below
     ):
         self.min_score, self.windows = min_score, windows
         self.short, self.full = _Pool(SHORT, min_score), _Pool(FULL, min_score)

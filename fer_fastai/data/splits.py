@@ -92,7 +92,7 @@ MOST_PAIRS = 20_000_000
 def near_pairs(
     pixels:np.ndarray, # uint8 [n,h,w]
     threshold:float=.95, # correlation of the thumbnails from which two faces are the same photo
-)->np.ndarray: # int [m,2], the first smaller; time grows with n²: a second for 30,000 faces, many minutes for a million
+)->np.ndarray: # int [m,2], the first smaller; time grows with n²: seconds for 30,000 faces, many minutes for a million
     "Pairs of faces that are copies or nearly so."
     pairs, held = [np.zeros((0, 2), dtype=int)], 0
     for pair in _near(_small(pixels, range(len(pixels))), threshold):

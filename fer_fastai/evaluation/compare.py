@@ -23,7 +23,8 @@ def _record(run):
         said = json.loads((Run(path).path('metrics') if path.is_dir() else path).read_text(encoding='utf-8'))
         if path.is_dir(): said |= json.loads(Run(path).path('config').read_text(encoding='utf-8'))
     except (OSError, ValueError, TypeError, RecursionError) as e:
-        raise FerError(f'{run} is neither a finished run folder nor a record ({e}); name one of them') from e
+        why = getattr(e, 'strerror', None) or e
+        raise FerError(f'{run} is neither a finished run folder nor a record ({why}); name one of them') from e
     if not isinstance(said, dict) or not isinstance(said.get('figures'), dict):
         raise FerError(f'{run} is no record of a run; name a run folder, or a JSON that --record wrote')
     return said
@@ -162,9 +163,11 @@ def plot_compare(
     y = np.arange(len(table))[::-1]
     _errorbars(axes[0], y, table, 'accuracy')
     axes[0].set_yticks(y, table.run)
-    axes[0].set_xlabel(f'accuracy on {part}, %')
+    axes[0].set_ylim(-.6, len(table) - .4)
+    axes[0].set_xlabel(f'accuracy on {part}, % (bars: 95 %)')
+    axes[1].tick_params(left=False)
     if len(table) == 1: axes[1].axis('off')
     else: _errorbars(axes[1], y[1:], table[1:], 'difference')
     axes[1].axvline(0, color='#999', lw=1, ls=':')
-    axes[1].set_xlabel(f'difference from {table.run[0]}, points')
+    axes[1].set_xlabel(f'difference from {table.run[0]}, points (bars: 95 %)')
     return fig

@@ -93,7 +93,7 @@ def occlusion(
 )->np.ndarray: # float32 [n,h,w] from 0 to 1: how far the score falls when a square around this place is covered
     """Which part of the face the answer rests on (Zeiler and Fergus 2014, arXiv:1311.2901), by Captum.
     A square is covered by the mean of its image. `FerError` where Captum, of the extra `experiments`, is missing."""
-    attr, (n, c, h, w) = _captum(), x.shape
+    attr, (c, h, w) = _captum(), x.shape[1:]
     size = max(1, round(cover * h)), max(1, round(cover * w))
     steps = tuple(max(1, s // 3) for s in size)
     mean = x.mean((1, 2, 3), keepdim=True).expand_as(x)

@@ -24,16 +24,16 @@ def plot_confusion(
     m:dict, # figures of one test set, from `evaluate`
     title:str='', # above it
 ): # the Matplotlib figure
-    "The confusion matrix: shades are shares of each true class, numbers are faces."
+    "The confusion matrix: shades and percentages are shares of each true class, the other numbers are faces."
     import matplotlib.pyplot as plt
     names, (low, high) = list(m['per_class']), m['accuracy_95']
-    fig, ax = plt.subplots(figsize=(6.4, 5.6), layout='constrained')
+    fig, ax = plt.subplots(figsize=(6.4, 5.6), layout='compressed')
     _shares(ax, np.array(m['confusion']))
     ax.set_xticks(range(len(names)), names, rotation=30, ha='right')
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel='predicted', ylabel='true')
     ax.spines[:].set_visible(False)
-    figures = f"accuracy {m['accuracy']:.1%} (95 %: {low:.1%}–{high:.1%}), macro-F1 {m['macro_f1']:.3f}, n = {m['n']}"
+    figures = f"accuracy {m['accuracy']:.1%} (95 %: {low:.1%}–{high:.1%}), macro-F1 {m['macro_f1']:.3f}, n = {m['n']:,}"
     ax.set_title(f'{title}\n{figures}', fontsize=10, loc='left')
     return fig
 
@@ -41,8 +41,9 @@ def plot_confusion(
 def plot_curves(
     history:pd.DataFrame, # a row for each epoch: epoch, train_loss, train_accuracy, valid_loss, valid_accuracy
 ): # the Matplotlib figure
-    "Loss and accuracy over the epochs, training and validation; the dotted line is the best epoch."
+    "Loss and accuracy over the epochs, training and validation, and the best epoch."
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import PercentFormatter
     fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), layout='constrained')
     for ax, what in zip(axes, ('loss', 'accuracy')):
         for part, name, colour in (('train', 'training', '#e07b39'), ('valid', 'validation', '#2b6ca3')):
@@ -53,9 +54,9 @@ def plot_curves(
         ax.spines[['top', 'right']].set_visible(False)
         ax.xaxis.get_major_locator().set_params(integer=True)
     best = history.loc[history.valid_accuracy.idxmax()]
-    axes[1].axvline(best.epoch, color='#999', lw=1, ls=':')
-    axes[1].yaxis.set_major_formatter(lambda v, _: f'{v:.0%}')
-    axes[0].legend(frameon=False)
+    axes[1].axvline(best.epoch, color='#999', lw=1, ls=':', label='best epoch')
+    axes[1].yaxis.set_major_formatter(PercentFormatter(1))
+    for ax in axes: ax.legend(frameon=False, fontsize=8)
     return fig
 
 # %% ../../nbs/evaluation/03_plots.ipynb #2b918935

@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw
 from .results import FACE_COLOURS, Result
 
 # %% ../../nbs/inference/10_answers.ipynb #9f5b283f
-NOTE = """What you see is the expression that a crowd of annotators would name, among seven names. \
+NOTE = """What you see is the expression that a crowd of annotators would name, among a few names. \
 It is **not** what a person feels, thinks or intends, and it does not know the situation. \
 It was learned from web-search images with many wrong labels, from faces that do not stand for everybody: \
-it is worse for fear, disgust and sadness, and may be worse for ages, skin tones, glasses, beards or cultures \
+it is worst at fear, sadness and anger, and may be worse for ages, skin tones, glasses, beards or cultures \
 that were rare there. Don't decide about anybody with it."""
 MEGAPIXELS, MEGABYTES, FILES = 50, 20, 200          # the most that the page takes: of an image, of a file, at once
 WAITING, SECONDS, SESSIONS = 500, 600, 200          # most megabytes of unread uploads, how long they wait, sessions
@@ -94,7 +94,7 @@ def faces_html(
     result:Result, # with crops
     heat=None, # float [n,h,w] from 0 to 1 for its faces, from `grad_cam`
 )->str: # HTML
-    "For each face its crop and seven bars."
+    "For each face its crop and a bar for each class."
     n = len(result.faces)
     faces = (_face_html(i, f, None if heat is None else heat[i], n == 1) for i, f in enumerate(result.faces))
     return f"<div class=\"fer-faces\">{''.join(faces)}</div>" + (HEAT if heat is not None else '')
@@ -108,7 +108,7 @@ def page(
     result:Result, # of it, with crops
     heat=None, # as for `faces_html`
 )->str: # HTML
-    "The image with boxes, and for each face its crop and seven bars."
+    "The image with boxes, and for each face its crop and a bar for each class."
     if result.status == 'unreadable': return notice(result.why)
     if result.status != 'ok': return notice(NO_FACE)
     return (image if isinstance(image, str) else photo_html(image, result.faces)) + faces_html(result, heat)

@@ -38,7 +38,7 @@ CSS = """
 """
 
 # %% ../../nbs/inference/13_app.ipynb #1becd0bb
-KEPT = """An image in, the seven emotions of each face out. It is read on this machine and sent nowhere. \
+KEPT = """An image in, the emotion of each face out. It is read on this machine and sent nowhere. \
 Until you close the page, or for ten minutes, a copy of at most 1024 pixels stays in memory for the two boxes \
 to tick. A file above one megabyte passes through an unnamed temporary file, which the system deletes."""
 

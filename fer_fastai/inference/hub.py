@@ -6,7 +6,7 @@
 __all__ = ['model_card', 'push', 'pull']
 
 # %% ../../nbs/inference/09_hub.ipynb #7361a93f
-import json, os, re, shutil, tempfile
+import json, os, re, shutil, tempfile, textwrap
 from pathlib import Path
 from ..core import FerError
 from ..files import write_json
@@ -84,7 +84,9 @@ def model_card(
     run, # a run folder, or a model that comes with the package
 )->str: # Markdown, with the header that the hub reads
     "A page for a model: what goes in, what was measured on which faces, what it can't tell."
-    own = open_weights(model_file(run))[1].get('card')
+    file = model_file(run)
+    if file.suffix == '.onnx': raise FerError(f"{run} is ONNX; name its run folder, or 'quick', which brings both")
+    own = open_weights(file)[1].get('card')
     spec, folder = load_model(run)[1], Path(run)
     if own: return HEADER + own
     metrics = Run(folder).path('metrics')
@@ -105,10 +107,22 @@ def _hub():
     except ImportError as e: raise FerError("the hub needs huggingface_hub; pip install 'fer_fastai[hub]'") from e
     return huggingface_hub
 
+# %% ../../nbs/inference/09_hub.ipynb #2caef879
+def _check_name(repo):
+    "`FerError` for what is no name of a repository."
+    if not re.fullmatch(r'[\w.-]+/[\w.-]+', str(repo)):
+        raise FerError(f'{str(repo)!r} is no name of a repository; give user/name, as in its address')
+
 def _failed(what, repo, e):
-    "The error for what the hub refused."
-    why = f"{type(e).__name__}: {' '.join(str(e).split())[:160]}"
-    return FerError(f"{repo} can't be {what} ({why}); check its name, your token (hf auth login) and the network")
+    "The error for what the hub refused, or for a hub that can't be reached."
+    status = getattr(getattr(e, 'response', None), 'status_code', 0)
+    lost = 'Connect', 'Offline', 'LocalEntry', 'Timeout', 'Protocol'
+    away = status == 0 and any(k in type(e).__name__ for k in lost)
+    do = 'check the connection' if away else 'check your token (hf auth login)' if status in (401, 403) else \
+        'check its name, your token (hf auth login) and the connection'
+    why = textwrap.shorten(f'{type(e).__name__}: {e}', 200, placeholder=' …')
+    return FerError(f"{repo} can't be {what} ({why}); {do}")
+
 
 # %% ../../nbs/inference/09_hub.ipynb #abd2257d
 def push(
@@ -119,6 +133,7 @@ def push(
     endpoint:str=None, # another hub than the public one
 )->str: # the address of the commit
     "Send a run to the hub, with its card; the repository is created if it doesn't exist. `FerError` if that fails."
+    _check_name(repo)
     hub, card = _hub(), model_card(run)
     with tempfile.TemporaryDirectory() as d:
         for name, f in _files(run).items():
@@ -152,6 +167,7 @@ def pull(
     endpoint:str=None, # another hub than the public one
 )->Path: # a run folder in the hub's own cache, for `Predictor` or `build_learner`
     "Fetch a run from the hub. Nothing is unpickled; `FerError` for what is no model of fer_fastai."
+    _check_name(repo)
     hub = _hub()
     how = dict(revision=revision, token=token, endpoint=endpoint, allow_patterns=list(SENT))
     try: folder = Path(hub.snapshot_download(repo, **how))

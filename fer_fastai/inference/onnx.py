@@ -182,7 +182,7 @@ def _graph(network, spec):
     try: program = torch.onnx.export(module, (faces, torch.cat([views, views])[:2]), **how)
     except Exception as e:
         why = f'{type(e).__name__}: {str(e).splitlines()[0]}'
-        raise FerError(f"this network can't be exported to ONNX ({why}); take one of face_net, "
+        raise FerError(f"this network can't be exported to ONNX ({why}); take face_net, "
                        "or a convolutional backbone of torchvision") from e
     graph = program.model_proto
     _bare(graph.graph)
@@ -232,7 +232,7 @@ def _to_int8(graph, path, spec, faces, part, progress):
     return graph, about | int8_cost(floats, probabilities(), part.labels, part.vocab)
 
 # %% ../../nbs/inference/08_onnx.ipynb #0c954e1b
-# long: ten parameters; one file that is checked at each step
+# long: many parameters; one file that is checked at each step
 def to_onnx(
     run, # a model that comes with the package, a run folder, or its model.safetensors
     path, # the ONNX file to write

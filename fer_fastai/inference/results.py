@@ -104,6 +104,7 @@ def _show_bars(ax, face, colour):
     ax.barh(names, list(face.probabilities.values()), color=[colour if k == face.emotion else '#c8c8c8' for k in names])
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
+    ax.set_xlabel('probability')
     ax.set_title(f"{face.emotion} {face.confidence:.0%}{' ?' * face.uncertain}", color=colour)
     ax.spines[['top', 'right']].set_visible(False)
 

@@ -7,13 +7,13 @@ __all__ = ['Seen', 'follow', 'watch']
 
 # %% ../../nbs/inference/07_video.ipynb #69dc5188
 import contextlib, heapq, itertools, os, sys
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 from ..core import FerError, progress as bar
-from ..files import atomic, check_new, save_figure
+from ..files import atomic, check_new, csv_rows, save_figure
 from .predictor import Predictor
-from .batch import csv_rows
 from .frames import frames, is_live
 from .tracking import Tracker
 from .timeline import Timeline, plot_group, plot_timeline
@@ -46,8 +46,7 @@ def follow(
 ): # yields (time, image, list of `Seen`)
     "Find, follow and read the faces of a video; `FerError` for negative seconds or a step below 1."
     if not (window >= 0 and memory >= 0) or every < 1:
-        what = f'window {window}, memory {memory}, every {every}'
-        raise FerError(f'{what}: give seconds from 0 and a number of frames from 1')
+        raise FerError(f'window {window}, memory {memory}, every {every}: give seconds from 0, frames from 1')
     tracker, seen = Tracker(memory=memory), []
     for i, (t, image) in enumerate(images):
         if i % every == 0:
@@ -79,14 +78,17 @@ def _draw(image, seen, uncertain):
     return image
 
 # %% ../../nbs/inference/07_video.ipynb #c89a663c
-CODECS = {'.mp4': 'mp4v', '.mov': 'mp4v', '.avi': 'MJPG', '.mkv': 'mp4v'}
+def _codec(path):
+    "The codec for a file's ending; `FerError` for other endings."
+    codecs = {'.mp4': 'mp4v', '.mov': 'mp4v', '.avi': 'MJPG', '.mkv': 'mp4v'}
+    if codec := codecs.get(Path(path).suffix.lower()): return codec
+    raise FerError(f'{path} should end with .mp4, .mov, .mkv or .avi')
 
+# %% ../../nbs/inference/07_video.ipynb #c675b0f8
 def _writer(path, fps, image):
     "A video file that OpenCV writes; without sound."
     import cv2
-    codec = CODECS.get(Path(path).suffix.lower())
-    if not codec: raise FerError(f'{path} should end with .mp4, .mov, .mkv or .avi')
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), fps, image.shape[1::-1])
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*_codec(path)), fps, image.shape[1::-1])
     if not video.isOpened(): raise FerError(f'cannot write {path}; name another place or another kind of file')
     return video
 
@@ -115,14 +117,14 @@ def _paced(writer, fps):
     return write
 
 # %% ../../nbs/inference/07_video.ipynb #576493cf
-def _with_boxes(video, path, fps, live, uncertain, stack):
-    "The same frames; each is also written, with its boxes."
+def _with_boxes(video, path, fps, uncertain, stack):
+    "The same frames; each is also written, with its boxes, at the time at which it was seen."
     write = None
     for t, image, seen in video:
         if write is None:
             writer = _writer(path, fps, image)
             stack.callback(writer.release)
-            write = _paced(writer, fps) if live else lambda t, image: writer.write(image)
+            write = _paced(writer, fps)
         write(t, _draw(np.ascontiguousarray(image[..., ::-1]), seen, uncertain))
         yield t, image, seen
 
@@ -163,7 +165,7 @@ def _add_sound(path, source, seconds):
 def _check_window():
     "`FerError` where no window can be opened; on Linux OpenCV would end the process."
     here = sys.platform != 'linux' or os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
-    if not here: raise FerError('there is no screen to show the video on; leave the preview out')
+    if not here: raise FerError('there is no screen to show the video on; leave out the window (show)')
     os.environ.setdefault('QT_LOGGING_RULES', '*.warning=false')      # Qt misses fonts that nobody needs
 
 def _shown(video, uncertain):
@@ -174,7 +176,7 @@ def _shown(video, uncertain):
             cv2.imshow('fer_fastai', _draw(np.ascontiguousarray(image[..., ::-1]), seen, uncertain))
             if cv2.waitKey(1) & 0xff in (27, ord('q')): return
             yield t, image, seen
-    except cv2.error as e: raise FerError(f'no window can be opened ({e.err}); leave the preview out') from e
+    except cv2.error as e: raise FerError(f'no window can be opened ({e.err}); leave out the window (show)') from e
     finally:
         with contextlib.suppress(cv2.error): cv2.destroyAllWindows()
 
@@ -196,8 +198,7 @@ def _noted(video, line, rows, predictor, every, live):
             for s in seen:
                 if looked: line.add(t, s.id, s.probabilities)
                 if looked and rows: rows(_cells(n - 1, t, s, predictor.uncertain))
-                one = faces.setdefault(s.id, {})
-                one[s.emotion] = one.get(s.emotion, 0) + 1
+                faces.setdefault(s.id, Counter())[s.emotion] += 1
     except KeyboardInterrupt:
         if not live: raise
     return n, t, faces
@@ -211,11 +212,6 @@ def _check_watch(seconds, paths):
     if len({Path(p).resolve() for p in paths}) < len(paths):
         raise FerError('two files to write have one name (a group has a PNG beside its CSV)')
 
-def _said(n, t, faces, rate, total):
-    "What `watch` returns; `rate` is frames per second."
-    of = lambda counts: dict(seconds=round(sum(counts.values()) / rate, 2), emotion=max(counts, key=counts.get))
-    return dict(frames=n, seconds=round(t, 3), claimed=total, faces={k: of(v) for k, v in faces.items()})
-
 # %% ../../nbs/inference/07_video.ipynb #56692589
 def _write_group(line, vocab, table, plot):
     "All faces together over time, as a CSV and a PNG."
@@ -226,7 +222,7 @@ def _write_group(line, vocab, table, plot):
     save_figure(plot_group(line, vocab), plot)
 
 # %% ../../nbs/inference/07_video.ipynb #f10ff556
-# long: nine parameters; files that appear together
+# long: many parameters; files that appear together
 def watch(
     source, # a video, the number of a webcam, or an address
     predictor:Predictor,
@@ -238,11 +234,12 @@ def watch(
     progress:bool=True, # show a progress bar?
     show:bool=False, # show it in a window, too, until q or Esc is pressed?
     **kwargs, # window, every, which, memory, as for `follow`
-)->dict: # frames, seconds, dropped, breaks, sound, and for each of the faces its seconds and most frequent emotion
+)->dict: # frames, seconds, dropped, breaks, sound, whole; for each face its seconds and most frequent emotion
     "Read a film to its end, what is live until Ctrl-C, in constant memory. Files appear complete or not at all."
     line, every = Timeline(), kwargs.get('every', 1)
     files = out, table, plot, group, group and Path(group).with_suffix('.png')
     _check_watch(seconds, files)
+    if out: _codec(out)
     if show: _check_window()
     with contextlib.ExitStack() as stack:
         video, fps, total = stack.enter_context(frames(source))
@@ -252,13 +249,15 @@ def watch(
         csv_file = stack.enter_context(open(paths[1], 'w', newline='', encoding='utf-8')) if table else None
         video = bar(follow(video, predictor, **kwargs), progress and total is not None, total)
         with contextlib.ExitStack() as writing:
-            if out: video = _with_boxes(video, paths[0], fps, live, predictor.uncertain, writing)
+            if out: video = _with_boxes(video, paths[0], fps, predictor.uncertain, writing)
             if show: video = _shown(video, predictor.uncertain)
             n, t, faces = _noted(video, line, csv_file and csv_rows(csv_file), predictor, every, live)
         if out and n: _check_whole(paths[0])
-        sound = _add_sound(paths[0], source, n / fps) if out and n and not live else ''
+        sound = _add_sound(paths[0], source, t + 1 / fps) if out and n and not live else ''
         if plot: save_figure(plot_timeline(line, predictor.vocab), paths[2])
         if group: _write_group(line, predictor.vocab, *paths[3:])
-    rate = (n - 1) / t if live and t else fps        # a webcam is slower than it claims where the faces take longer
     lost = dict(dropped=getattr(images, 'dropped', 0), breaks=getattr(images, 'breaks', 0), sound=sound)
-    return _said(n, t, faces, rate, total) | lost
+    lost['whole'] = not total or t * fps + 1 >= .98 * total
+    rate = (n - 1) / t if t else fps                 # not every video keeps the rate that it claims
+    of = lambda counts: dict(seconds=round(sum(counts.values()) / rate, 2), emotion=max(counts, key=counts.get))
+    return dict(frames=n, seconds=round(t, 3), claimed=total, faces={k: of(v) for k, v in faces.items()}) | lost

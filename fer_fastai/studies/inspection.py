@@ -15,7 +15,6 @@ from ..models.files import load_model
 from ..evaluation.statistics import bootstrap, wilson
 from ..evaluation.explain import flat_map, grad_cam, occlusion, randomised, top_losses
 from .runner import Trial, study
-from .trials import parts_of
 from .baselines import LEFT_EYE, RIGHT_EYE, landmarks
 from .label_noise import folds, label_issues
 from .trainings import FOLDS, TRAINED

@@ -246,10 +246,10 @@ _SHORT = _LITE.but(
 _SMALL = (
     Recipe(
         'scratch', "without ImageNet weights: a linear head, because the paper's, with its two dropouts, starts slowly "
-        'on an untrained body (results/)',
+        'on an untrained body',
         pretrained=False, head='simple', size=64, resize=73, epochs=8),
     Recipe(
-        'demo', 'shows the whole pipeline on drawn faces in about a minute on two cores: a small plain network from '
+        'demo', 'shows the whole pipeline on drawn faces in minutes on two cores: a small plain network from '
         "scratch; its learning rate is fixed, the finder's curve is drawn beside it",
         arch='plain_cnn', **NATIVE | dict(batch_size=16, label_smoothing=0., tta='none'), epochs=10, lr=.1,
         lr_find=True))

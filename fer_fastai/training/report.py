@@ -66,7 +66,7 @@ def report(
     history:list, # a dict for each epoch
     progress:bool=False, # show a progress bar?
 )->dict: # what is in metrics.json
-    "Evaluate the best epoch; write temperatures into the model file, predictions, images, metrics.json and the page."
+    "Evaluate the kept epoch; write temperatures into the model file, predictions, images, metrics.json and the page."
     run = Run(run)
     model, spec = _best(learn, run)
     parts = {'validation': learn.dls.valid.items.where} | test_parts(faces)
@@ -82,8 +82,10 @@ def report(
     figures, copies = _figures(faces, parts, probs, recipe.tta)
     _draw(run, faces, parts, probs[recipe.tta], figures, history)
     run.save_predictions({name: (probs[recipe.tta][name], faces.labels[at]) for name, at in parts.items()}, faces.vocab)
+    last = recipe.choose == 'last'
     chosen = dict(
-        what='temperature' if recipe.choose == 'last' else 'epoch and temperature', on='validation accuracy',
+        what='temperature' if last else 'epoch and temperature',
+        on='validation log-loss' if last else 'validation accuracy, then log-loss',
         epoch=spec['epoch'], of=len(history), **chosen,
         calibration_error_before=calibration_error(views['validation'].mean(0), truth))
     seconds = round(sum(h['seconds'] for h in history), 1)
@@ -118,7 +120,8 @@ TEMPLATE = '''{% macro table(head, rows) %}
 <title>{{ recipe.name }}</title>
 <style>{{ style|safe }}</style>
 <h1>{{ recipe.name }} on {{ source }}</h1>
-<p class=note>{{ recipe.why }}. Epoch {{ chosen.epoch }} of {{ chosen.of }}, chosen on {{ chosen.on }};
+<p class=note>{{ recipe.why }}. Epoch {{ chosen.epoch }} of {{ chosen.of }},
+{{ 'the last' if recipe.choose == 'last' else 'the best on validation' }};
 {{ '%.1f' % (seconds / 60) }} minutes of training.</p>
 {% if drawn %}<p><b>These are drawn faces.</b> The figures show that the program works; they say nothing about
 photographs of people.</p>{% endif %}

@@ -33,6 +33,13 @@ async function read({ model, detectors }, image, isFace, camera) {
   return faces.map((f, i) => ({ ...f, crop: crops[i], probabilities: probabilities[i] }))
 }
 
+function clear() {
+  canvas.width = canvas.height = 0
+  canvas.removeAttribute('aria-label')
+  at('hint').hidden = false
+  list.replaceChildren()
+}
+
 function show(image, faces) {
   canvas.width = image.width
   canvas.height = image.height
@@ -88,39 +95,56 @@ function card({ spec }, face, i, alone) {
 }
 
 function answer(tools, image, faces) {
+  const names = faces.map(f => tools.model.spec.vocab[f.probabilities.indexOf(Math.max(...f.probabilities))])
   show(image, faces)
+  canvas.setAttribute('aria-label', `The image; faces: ${names.join(', ') || 'none'}`)
   say(faces.length ? '' : 'No face was found. Try one that is larger, upright and looks at the camera; or tick “It is a face already”.')
   list.replaceChildren(...faces.map((f, i) => card(tools.model, f, i, faces.length === 1)))
 }
 
 // ---- an image
 
-let last = null
+let last = null, turn = 0                            // the image; what was asked for last: older answers are dropped
 
 async function look(tools, file) {
   stop()
+  last = null
+  clear()
   say('Looking …')
-  list.replaceChildren()
+  const mine = turn
   let image
   try { image = await createImageBitmap(file) }
-  catch { return say(`${file.name || 'This'} is not an image that this browser can read. Take a JPEG, PNG or WebP.`) }
+  catch {
+    if (mine === turn) say(`${file.name || 'This'} is not an image that this browser can read. Take a JPEG, PNG or WebP.`)
+    return
+  }
+  if (mine !== turn) return
   last = drawn(image, image.width, image.height, MOST)
   await again(tools)
 }
 
 async function again(tools) {
-  if (last) answer(tools, last, await read(tools, last, at('crop').checked, false))
+  if (!last || watching) return
+  const mine = ++turn, faces = await read(tools, last, at('crop').checked, false)
+  if (mine === turn) answer(tools, last, faces)
 }
 
 // ---- the camera
 
-let stream = null
+let stream = null, watching = false                  // watching: also while the browser asks for leave
+
+function press(on) {
+  watching = on
+  at('camera').textContent = on ? 'Stop the camera' : 'Use the camera'
+  at('camera').setAttribute('aria-pressed', on)
+  at('answer').setAttribute('aria-live', on ? 'off' : 'polite')       // nobody wants each frame read out
+}
 
 function stop() {
+  turn++
   stream?.getTracks().forEach(t => t.stop())
   stream = null
-  at('camera').textContent = 'Use the camera'
-  at('camera').setAttribute('aria-pressed', 'false')
+  press(false)
 }
 
 function nearest(faces, old) {
@@ -138,21 +162,35 @@ function smoothed(faces, old, seconds) {
 }
 
 async function watch(tools) {
-  if (stream) return stop()
-  const video = document.createElement('video')
-  try { stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'user', width: CAMERA } }) }
-  catch (e) { return say(`The camera can't be used (${e.name}). Allow it for this page, and open the page over https or on localhost.`) }
+  if (watching) return stop()
+  stop()
+  press(true)
+  const mine = turn, video = document.createElement('video')
+  let got
+  try { got = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'user', width: CAMERA } }) }
+  catch (e) {
+    if (mine !== turn) return
+    stop()
+    last = null
+    clear()
+    return say(`The camera can't be used (${e.name}). Allow it for this page, and open the page over https or on localhost.`)
+  }
+  if (mine !== turn) return got.getTracks().forEach(t => t.stop())
+  stream = got
+  last = null
+  got.getVideoTracks()[0].addEventListener('ended', () => {
+    if (mine !== turn) return
+    stop()
+    say('The camera gives no more images.')
+  })
   Object.assign(video, { srcObject: stream, muted: true, playsInline: true })
   await video.play()
-  at('camera').textContent = 'Stop the camera'
-  at('camera').setAttribute('aria-pressed', 'true')
-  last = null
   let faces = [], then = performance.now()
-  for (const mine = stream; stream === mine;) {
+  while (mine === turn) {
     const image = drawn(video, video.videoWidth, video.videoHeight, CAMERA), now = performance.now()
     faces = smoothed(await read(tools, image, false, true), faces, (now - then) / 1000)
     then = now
-    if (stream === mine) answer(tools, image, faces)
+    if (mine === turn) answer(tools, image, faces)
     await new Promise(requestAnimationFrame)
   }
 }
