@@ -9,13 +9,13 @@ then the model card is made from the records, and goes into the metadata of the 
 """
 import argparse, shutil, subprocess, sys, tempfile
 from pathlib import Path
-import onnx
+from cards import with_card
 from fer_fastai.core import FerError
-from fer_fastai.files import atomic, write_json
+from fer_fastai.files import write_json
 from fer_fastai.evaluation.metrics import evaluate
 from fer_fastai.inference.onnx import to_onnx
 from fer_fastai.inference.predictor import Predictor
-from fer_fastai.models.files import load_model, open_weights, save_model, write_weights
+from fer_fastai.models.files import load_model, save_model
 from fer_fastai.data.readers import read_faces
 from fer_fastai.data.votes import ferplus
 from fer_fastai.models.spec import temperature_of
@@ -34,15 +34,6 @@ def made_card():
     subprocess.run([sys.executable, '-m', 'nbconvert', '--to', 'notebook', '--execute', '--inplace', '--log-level=ERROR', 'nbs/model_card.ipynb'], cwd=ROOT, check=True)
     subprocess.run([Path(sys.executable).with_name('nbdev_clean'), '--fname', 'nbs/model_card.ipynb'], cwd=ROOT, check=True)
     subprocess.run([sys.executable, '.ci/readme.py'], cwd=ROOT, check=True)
-
-def with_card(path, card):
-    "Put the card into a model file's metadata."
-    if path.suffix == '.safetensors':
-        state, meta = open_weights(path)
-        return write_weights(state, path, meta | dict(card=card))
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {p.key: p.value for p in model.metadata_props} | dict(card=card))
-    with atomic(path) as tmp: onnx.save(model, str(tmp))
 
 def ship(run, name, source, out, votes=None, tta=None):
     "The three files and their records; returns the files' names."
