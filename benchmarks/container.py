@@ -65,7 +65,7 @@ def main():
 
     os.kill(int(state('Pid')), signal.SIGKILL)
     time.sleep(.5)
-    back = seconds_until_ready()
+    back = round(.5 + seconds_until_ready(), 1)
     start = time.perf_counter()
     engine('stop', box)
     said = dict(
