@@ -8,7 +8,6 @@ __all__ = ['dls_for', 'build_for', 'check_start', 'load_teachers', 'metadata_for
 # %% ../../nbs/training/05_setup.ipynb #7de703af
 import contextlib, os
 from functools import partial
-from pathlib import Path
 from ..core import FerError, quiet_fastai
 with quiet_fastai():
     from fastai.losses import CrossEntropyLossFlat, FocalLossFlat
@@ -18,12 +17,12 @@ from ..data.faceset import FaceSet
 from ..data.splits import with_validation
 from ..data.dataloaders import get_dls
 from ..models.spec import CHANNELS, read_spec, spec_meta
-from ..models.locate import is_model
 from ..models.architectures import CUT_FROM
 from ..models.forward import face_input
 from ..models.files import load_model
 from ..learner import adamw, build_learner, paper_sgd, radam
 from .recipes import Recipe
+from .resume import teacher_files
 from .imbalance import LogitAdjustedLoss, class_weights, equal_shares, smote_faces
 
 # %% ../../nbs/training/05_setup.ipynb #c22f1251
@@ -76,22 +75,13 @@ def check_start(
         raise FerError(f"{recipe.pretrained} has {', '.join(other)}, other than the recipe {recipe.name}; set that in "
                        "the recipe")
 
-# %% ../../nbs/training/05_setup.ipynb #98f91bf4
-def _model_files(name):
-    "What a name stands for: a model, all of a folder, or those of a pattern; `FerError` where there is none."
-    place, files = Path(name), [name]
-    if set('*?[') & set(place.name): files = sorted(place.parent.glob(place.name))
-    elif place.is_dir() and not is_model(name): files = sorted(place.glob('*.safetensors'))
-    if files: return files
-    raise FerError(f'{place} holds no model; name a model, a run, a folder of .safetensors or a pattern')
-
 # %% ../../nbs/training/05_setup.ipynb #ce48ebe4
 def load_teachers(
     recipe:Recipe, # with `teachers`
     faces:FaceSet, # whose classes they must know
 )->list: # of (model, its FaceInput), for `Teachers`
     "The models of a recipe's teachers; `FerError` where there is none, or one knows other classes."
-    files = [file for name in recipe.teachers.split(',') for file in _model_files(name.strip())]
+    files = teacher_files(recipe)
     loaded = [load_model(f) for f in files]
     for file, (_, spec) in zip(files, loaded):
         if spec['vocab'] != list(faces.vocab):
