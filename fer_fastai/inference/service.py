@@ -202,6 +202,8 @@ def create_service(
 
     async def predicted(request, files, which, crop):
         _check_token(request, token)
+        other = ', '.join(set(request.query_params) - {'which', 'crop'})
+        if other: raise Refused(422, f'{other[:99]}: there is no such parameter; take which or crop')
         return await desk.answer(request, files, which=which, crop=crop)
 
     one = {'requestBody': {'required': True, 'content': {'image/*': {'schema': dict(type='string', format='binary')}}}}
@@ -258,7 +260,6 @@ def serve(
     kind = socket.AF_INET6 if ':' in host else socket.AF_INET
     try: place = socket.create_server((host.strip('[]'), port), family=kind)
     except OSError as e:
-        why = os.strerror(e.errno)
-        raise FerError(f'the service cannot listen at {host}:{port} ({why}); name another --port') from e
+        raise FerError(f'cannot listen at {host}:{port} ({os.strerror(e.errno)}); name another --port') from e
     say(f'http://{host}:{port}/docs describes it; Ctrl-C ends it')
     with place: _server(app).run(sockets=[place])
