@@ -227,9 +227,9 @@ def _image_column(batch, columns):
     "The name of a batch's column of images; `FerError` for what is no such batch."
     name = next((k for k in ('bytes', 'path') if k in batch), None) if isinstance(batch, dict) else None
     if name is None or isinstance(batch[name], (str, bytes)):
-        has = ', '.join(map(str, batch)) or 'nothing' if isinstance(batch, dict) else type(batch).__name__
+        this = f"a dict of {', '.join(map(str, batch))}" if isinstance(batch, dict) and batch else type(batch).__name__
         raise FerError("a batch is a dict of arrays with a column 'path' or 'bytes' (in Ray: batch_format='numpy'), "
-                       f"and no {has}")
+                       f"and not {this}")
     if clash := [k for k in batch if k != name and k in columns]:
         raise FerError(f"the columns {', '.join(clash)} are those of the results, too; rename them in the batch")
     if uneven := [k for k in batch if len(batch[k]) != len(batch[name])]:

@@ -13,7 +13,7 @@ from .runner import Trial, study
 from .trials import cached
 from .baselines import LEFT_EYE, RIGHT_EYE, head_pose, landmarks
 from .trainings import seed_key
-from .analyses import answers_of, each_model
+from .analyses import PACKAGED, answers_of, each_model
 from .inspection import LIPS
 
 # %% ../../nbs/studies/07_conditions.ipynb #577687f9
@@ -113,5 +113,5 @@ def _conditions(lab, trial):
 @study
 def conditions(seeds):
     "Where a model fails: accuracy and calibration by pose, light and sharpness, and with the mouth or eyes covered."
-    packaged = Trial('conditions', 'quick', 0, _conditions)       # the model that comes with the package
+    packaged = Trial('conditions', PACKAGED, 0, _conditions)
     return [*each_model('conditions', _conditions, seeds), packaged]
