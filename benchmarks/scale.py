@@ -12,7 +12,7 @@ import argparse, itertools, os, socket, subprocess, sys, tempfile, threading, ti
 from pathlib import Path
 
 os.environ['OMP_NUM_THREADS'] = '1'
-KINDS = dict(quick={}, quick_int8=dict(run='quick_int8', tta='none'))         # ten crops in floats; one view in 8 bits
+KINDS = dict(quick={}, quick_int8=dict(run='quick_int8', tta='none'))         # one view, in floats and in 8 bits
 
 def photos(folder, n):
     "JPEG files of portraits."
