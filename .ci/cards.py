@@ -26,10 +26,17 @@ def with_card(path, card):
     onnx.helper.set_model_props(model, {p.key: p.value for p in model.metadata_props} | dict(card=card))
     with atomic(path) as tmp: onnx.save(model, str(tmp))
 
-def main():
+def stale():
+    "The packaged model files that hold another card."
     card = CARD.read_text(encoding='utf-8')
-    stale = [p for p in sorted(SHIPPED['quick'].parent.iterdir()) if p.suffix in ('.onnx', '.safetensors') and card_in(p) != card]
-    if '--check' in sys.argv: sys.exit(f"another card in {', '.join(p.name for p in stale)}; run python .ci/cards.py" if stale else 0)
-    for p in stale: with_card(p, card)
+    return [p for p in sorted(SHIPPED['quick'].parent.iterdir()) if p.suffix in ('.onnx', '.safetensors') and card_in(p) != card]
+
+def renew():
+    "Put the card into these files."
+    for p in stale(): with_card(p, CARD.read_text(encoding='utf-8'))
+
+def main():
+    if '--check' not in sys.argv: return renew()
+    if others := stale(): sys.exit(f"another card in {', '.join(p.name for p in others)}; run python .ci/cards.py")
 
 if __name__ == '__main__': main()

@@ -5,11 +5,11 @@
     python .ci/ship.py runs/plus quick_plus data/fer2013.csv --votes data/fer2013new.csv      # one for FER+'s labels
 
 Writes fer_fastai/weights/NAME.safetensors, NAME.onnx, NAME_int8.onnx and results/NAME.json (of a run), NAME_shipped.json, NAME_int8.json;
-then the model card is made from the records, and goes into the metadata of the three files.
+then the model card is made from the records, and goes into the metadata of all packaged files.
 """
 import argparse, shutil, subprocess, sys, tempfile
 from pathlib import Path
-from cards import with_card
+from cards import CARD, renew, with_card
 from fer_fastai.core import FerError
 from fer_fastai.files import write_json
 from fer_fastai.evaluation.metrics import evaluate
@@ -64,10 +64,11 @@ def main():
         try: files = ship(args.run, args.name, args.source, Path(d), args.votes, args.tta)
         except FerError as e: sys.exit(f'{args.run} was not shipped: {e}')
         shutil.copytree(d, args.out, dirs_exist_ok=True)
-    if args.out == ROOT: made_card()
-    card = (ROOT/'MODEL_CARD.md').read_text(encoding='utf-8')
+    if args.out == ROOT:
+        made_card()
+        renew()                                                        # the other models' files hold it, too
     for f in files:
-        with_card(args.out/f, card)
+        if args.out != ROOT: with_card(args.out/f, CARD.read_text(encoding='utf-8'))
         print(f'{f}: {(args.out/f).stat().st_size / 2**20:.2f} MB')
 
 if __name__ == '__main__': main()

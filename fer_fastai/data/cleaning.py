@@ -199,7 +199,7 @@ def plot_audit(
     "Examples of what each rule found; a duplicate below the face that it repeats, a conflict with both labels."
     import matplotlib.pyplot as plt
     shown = [r for r in audit.summary.itertuples() if r.found] or list(audit.summary.itertuples())[:1]
-    columns = min(columns, max(8, *(r.found for r in shown), 0))
+    columns = min(columns, max(8, *(r.found for r in shown)))
     rng = np.random.default_rng(seed)
     pages = [_examples(audit, r, columns, rng) for r in shown]
     rows = [len(page) / audit.faces.pixels.shape[1] for page, _ in pages]

@@ -202,7 +202,7 @@ def create_service(
 
     async def predicted(request, files, which, crop):
         _check_token(request, token)
-        other = ', '.join(set(request.query_params) - {'which', 'crop'})
+        other = ', '.join(sorted(set(request.query_params) - {'which', 'crop'}))
         if other: raise Refused(422, f'{other[:99]}: there is no such parameter; take which or crop')
         return await desk.answer(request, files, which=which, crop=crop)
 

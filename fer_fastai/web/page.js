@@ -74,11 +74,12 @@ function thumbnail(crop, size) {
   return out
 }
 
+const likeliest = face => face.probabilities.indexOf(Math.max(...face.probabilities))
 const percent = p => `${Math.round(100 * p)} %`
 
 function card({ spec }, face, i, alone) {
   const out = element('div', 'face'), head = element('div', 'head'), words = element('div')
-  const best = face.probabilities.indexOf(Math.max(...face.probabilities)), sure = face.probabilities[best]
+  const best = likeliest(face), sure = face.probabilities[best]
   out.style.setProperty('--colour', COLOURS[i % COLOURS.length])
   words.append(element('h2', '', `${alone ? '' : `${i + 1}. `}${spec.vocab[best]}`))
   words.append(element('p', '', sure < spec.uncertain ? `uncertain: the likeliest has ${percent(sure)}` : percent(sure)))
@@ -95,7 +96,7 @@ function card({ spec }, face, i, alone) {
 }
 
 function answer(tools, image, faces) {
-  const names = faces.map(f => tools.model.spec.vocab[f.probabilities.indexOf(Math.max(...f.probabilities))])
+  const names = faces.map(f => tools.model.spec.vocab[likeliest(f)])
   show(image, faces)
   canvas.setAttribute('aria-label', `The image; faces: ${names.join(', ') || 'none'}`)
   say(faces.length ? '' : 'No face was found. Try one that is larger, upright and looks at the camera; or tick “It is a face already”.')
