@@ -10,6 +10,7 @@ __all__ = ['paper_sgd', 'radam', 'adamw', 'decay_splitter', 'NotFrozen', 'macro_
 # long: a line for each room that a Learner is made of
 import warnings
 from functools import partial
+from itertools import islice
 from pathlib import Path
 import torch
 from fastcore.meta import delegates
@@ -31,6 +32,7 @@ from .data.augment import FaceInput
 from .data.batches import FaceRows
 from .models.spec import CHANNELS, read_spec, spec_meta
 from .models.imagenet import LITE, LITE_STATS
+from .models.recognition import FACE, FACE_STATS, settle
 from .models.architectures import CUT_FROM, OWN, shorten
 from .models.heads import HEADS, create_head, create_model, model_splitter
 from .models.forward import face_input
@@ -148,24 +150,31 @@ def _from_faces(dls, arch, name):
     return model, {k: spec[k] for k in ('arch', 'head')}
 
 # %% ../nbs/04_learner.ipynb #0aeffe84
+def _some(dls, n=256):
+    "About so many images of the validation set, as a network gets them."
+    batches = islice(dls.valid, -(-n // dls.valid.bs))
+    return torch.cat([b[0] for b in batches]).as_subclass(torch.Tensor).cpu()
+
 def _network(dls, arch, pretrained, head):
     "The network, and what it is made of; the DataLoaders then give what it wants."
     for f in _inputs(dls): f.prep = f.made                    # an earlier network may have wanted another input
     if pretrained is None: pretrained = False                # as in torchvision and timm
     if not isinstance(pretrained, bool): return _from_faces(dls, arch, pretrained)
-    if arch in LITE:
-        for f in _inputs(dls): f.prep = FaceInput(f.prep.size, f.prep.resize, *LITE_STATS)
     # other DataLoaders don't say how many channels they give
     channels = len(_prep(dls).mean) if _inputs(dls) or arch not in OWN else dls.one_batch()[0].shape[1]
-    return create_model(arch, dls.c, pretrained, head, channels), dict(arch=arch, head=head)
+    stats = LITE_STATS if arch in LITE else FACE_STATS[channels] if arch == FACE else None
+    for f in _inputs(dls) if stats else (): f.prep = FaceInput(f.prep.size, f.prep.resize, *stats)
+    model = create_model(arch, dls.c, pretrained, head, channels)
+    if arch == FACE and pretrained: settle(model, _some(dls))
+    return model, dict(arch=arch, head=head)
 
 # %% ../nbs/04_learner.ipynb #a209c5b4
 # long: every choice of the paper is a parameter
 @delegates(Learner.__init__)
 def build_learner(
     dls, # fastai DataLoaders, such as `get_dls` gives
-    arch:str='resnet18', # a backbone of torchvision or timm, or of `OWN`; those of `LITE` bring ImageNet weights
-    pretrained=True, # ImageNet weights? 'fer2013': this package's model; a run folder; with its head if classes agree
+    arch:str='resnet18', # a backbone of torchvision or timm, or of `OWN`; pip brings weights for `LITE` and dlib's
+    pretrained=True, # ImageNet's or dlib's weights? 'fer2013': our model; a run; with its head if classes agree
     head:str='custom', # the paper's 'custom' head, or its 'simple' baseline
     frozen:bool=False, # train the head alone, the paper's other baseline?
     train_bn:bool=False, # with `frozen`: train the normalisation layers of the body, too?

@@ -140,6 +140,9 @@ IMAGENET_STATS = (.485, .456, .406), (.229, .224, .225)
 def stats(self:Recipe)->tuple: # each a tuple with a number for each channel
     "Mean and standard deviation that the input is normalised with, on a scale from 0 to 1."
     if self.channels == 1: return (.5,), (.25,)
+    if self.arch == 'face_resnet':
+        from fer_fastai.models.recognition import FACE_STATS      # here, because it needs torch
+        return FACE_STATS[3]
     return LITE_STATS if self.arch in LITE else IMAGENET_STATS
 
 # %% ../../nbs/training/00_recipes.ipynb #ab7391cd
@@ -187,7 +190,9 @@ _GPU = Recipe(
 
 # %% ../../nbs/training/00_recipes.ipynb #b7a0ede7
 _SEEDS = 'results/experiments/seeds/'
+_FOUR = f'{_SEEDS}quick_scratch_[01].safetensors, {_SEEDS}transfer_lite_[01].safetensors'
 _FIVE = f'{_SEEDS}quick_scratch_[012].safetensors, {_SEEDS}transfer_lite_[01].safetensors'
+_ALL = f'{_SEEDS}quick_scratch_[012].safetensors, {_SEEDS}transfer_lite_[012].safetensors'
 _VOTED = SCRATCH.but(
     name='taught_votes', pretrained='results/taught.safetensors', epochs=32, lr=.06, pct_start=.1, teachers=_FIVE,
     distil=.6, votes=.5, degrade=.2, label_smoothing=0., choose='last',
@@ -198,7 +203,7 @@ _VOTED = SCRATCH.but(
 _TAUGHT = (
     SCRATCH.but(
         name='taught', pretrained=f'{_SEEDS}quick_scratch_0.safetensors', epochs=40, lr=.1,
-        teachers=f'{_SEEDS}*_[01].safetensors', degrade=.3, label_smoothing=0., choose='last',
+        teachers=_FOUR, degrade=.3, label_smoothing=0., choose='last',
         why='quick_scratch, taught further by two recorded seeds each of that and transfer_lite (Hinton et al. 2015, '
         'arXiv:1503.02531); the last epoch, because 5 % of the faces are too few to choose one by'),
     _VOTED,
@@ -235,9 +240,14 @@ _LITE = Recipe(
     optimiser='adamw', momentum=(.95, .85), weight_decay=.05, decay_all=False, label_smoothing=.1, scale=.15,
     shift=.05, lighting=.3, erase=.25, balance=.25, ema=.998, tta='flip', valid_pct=.1)
 
+_FACE = _LITE.but(
+    name='transfer_face', arch='face_resnet', channels=1, size=112, resize=121,
+    why="transfer_lite with dlib's face recognition network, which learned from three million faces, and which pip "
+    'brings, too')
+
 _SHORT = _LITE.but(
     name='taught_lite', arch='efficientnet_lite0_short', pretrained=f'{_SEEDS}transfer_lite_0.safetensors', epochs=10,
-    lr=.0006, pct_start=.1, teachers=f'fer_fastai/weights/quick.safetensors, {_SEEDS}*_[012].safetensors', distil=.6,
+    lr=.0006, pct_start=.1, teachers=f'fer_fastai/weights/quick.safetensors, {_ALL}', distil=.6,
     votes=.5, degrade=.2, label_smoothing=0., choose='last',
     why='the first layers of transfer_lite, taught further by all recorded seeds and quick; no better than quick on '
     'the validation faces that neither saw (results/students.json)')
@@ -254,4 +264,4 @@ _SMALL = (
         arch='plain_cnn', **NATIVE | dict(batch_size=16, label_smoothing=0., tta='none'), epochs=10, lr=.1,
         lr_find=True))
 
-RECIPES = {r.name: r for r in (*_PAPER, _TRANSFER, _GPU, _LITE, _SHORT, SCRATCH, *_TAUGHT, *_SMALL)}
+RECIPES = {r.name: r for r in (*_PAPER, _TRANSFER, _GPU, _LITE, _FACE, _SHORT, SCRATCH, *_TAUGHT, *_SMALL)}
