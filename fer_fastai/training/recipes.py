@@ -240,17 +240,25 @@ _LITE = Recipe(
     optimiser='adamw', momentum=(.95, .85), weight_decay=.05, decay_all=False, label_smoothing=.1, scale=.15,
     shift=.05, lighting=.3, erase=.25, balance=.25, ema=.998, tta='flip', valid_pct=.1)
 
-_FACE = _LITE.but(
-    name='transfer_face', arch='face_resnet', channels=1, size=112, resize=121,
-    why="transfer_lite with dlib's face recognition network, which learned from three million faces, and which pip "
-    'brings, too')
-
 _SHORT = _LITE.but(
     name='taught_lite', arch='efficientnet_lite0_short', pretrained=f'{_SEEDS}transfer_lite_0.safetensors', epochs=10,
     lr=.0006, pct_start=.1, teachers=f'fer_fastai/weights/quick.safetensors, {_ALL}', distil=.6,
     votes=.5, degrade=.2, label_smoothing=0., choose='last',
     why='the first layers of transfer_lite, taught further by all recorded seeds and quick; no better than quick on '
     'the validation faces that neither saw (results/students.json)')
+
+# %% ../../nbs/training/00_recipes.ipynb #80a70b29
+_FACE = _LITE.but(
+    name='transfer_face', arch='face_resnet', channels=1, size=112, resize=121,
+    why="transfer_lite with dlib's face recognition network, which learned from three million faces, and which pip "
+    'brings, too')
+
+_TAUGHT_FACE = _FACE.but(
+    name='taught_face', distil=.6, votes=.5, degrade=.2, label_smoothing=0., choose='last',
+    teachers=f'fer_fastai/weights/quick.safetensors, results/experiments/taught/taught_lite_0.safetensors, {_ALL}',
+    why='transfer_face, taught by all recorded seeds, quick and taught_lite, with half of the labels drawn from how '
+    'likely each is given the ten FER+ votes: a teacher that is more than its own teachers')
+
 
 # %% ../../nbs/training/00_recipes.ipynb #fc997721
 _SMALL = (
@@ -264,4 +272,5 @@ _SMALL = (
         arch='plain_cnn', **NATIVE | dict(batch_size=16, label_smoothing=0., tta='none'), epochs=10, lr=.1,
         lr_find=True))
 
-RECIPES = {r.name: r for r in (*_PAPER, _TRANSFER, _GPU, _LITE, _FACE, _SHORT, SCRATCH, *_TAUGHT, *_SMALL)}
+_ORDER = (*_PAPER, _TRANSFER, _GPU, _LITE, _FACE, _SHORT, _TAUGHT_FACE, SCRATCH, *_TAUGHT, *_SMALL)
+RECIPES = {r.name: r for r in _ORDER}
