@@ -32,12 +32,12 @@ def fer_train(parser):
     add('--batch-size', type=int, metavar='N', help='faces in a batch')
     add('--lr', metavar='RATE', help="peak learning rate, or 'find' for the learning-rate finder's suggestion")
     add('--lr-find', action='store_true', default=None, help="draw the learning-rate finder's curve, too")
-    add('--arch', metavar='NAME', help='face_net, plain_cnn, efficientnet_lite0 (extra imagenet), or a backbone of '
-        'torchvision or timm (extra timm)')
+    add('--arch', metavar='NAME', help='face_net, plain_cnn, efficientnet_lite0 (extra imagenet), face_resnet (extra '
+        'recognition), or a backbone of torchvision or timm (extra timm)')
     add('--head', choices=('custom', 'simple'), help="the paper's head, or a linear one")
     add('--frozen', action='store_true', default=None, help='train the head only')
     add('--no-pretrained', dest='pretrained', action='store_false', default=None,
-        help='from scratch, without ImageNet weights')
+        help='from scratch, without weights that pip or a host brings')
     add('--patience', type=int, metavar='N',
         help='stop after this many epochs without a better validation accuracy; 0 never stops')
     add_labels(parser)
