@@ -25,7 +25,7 @@ from .baselines import classify, geometry, hog, landmarks
 from .label_noise import folds, without_fold
 
 # %% ../../nbs/studies/04_trainings.ipynb #1890e6b0
-TRAINED = 'quick_scratch', 'transfer_lite'
+TRAINED = 'quick_scratch', 'transfer_lite', 'transfer_face'
 
 @study
 def seeds(seeds):
