@@ -240,7 +240,9 @@ def csv_rows(
 
 # %% ../nbs/01_files.ipynb #52e7c375
 @contextlib.contextmanager
-def readable(source):
+def readable(
+    source, # what is read, for the message
+):
     "What the system refuses is said in a sentence, and every sentence on one line."
     try: yield
     except FerError as e:
@@ -251,7 +253,9 @@ def readable(source):
                        f'the right to read it') from e
 
 # %% ../nbs/01_files.ipynb #f8ef6b49
-def ordinary_file(path):
+def ordinary_file(
+    path, # of a file that is to be read
+)->Path:
     "The path of a file that ends: a pipe or a device may never."
     path = Path(path)
     if path.exists() and not path.is_file(): raise FerError(f'{path} is no ordinary file; name a file')

@@ -96,7 +96,9 @@ class FaceInput:
     ): self.size, self.resize, self.mean, self.std = size, resize, tuple(mean), tuple(std)
 
     @property
-    def part(self): return self.size / self.resize
+    def part(self):
+        "Side of the crop as a share of the whole, from 0 to 1."
+        return self.size / self.resize
 
 # %% ../../nbs/data/13_augment.ipynb #d07842a2
 @patch

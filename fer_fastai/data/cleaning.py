@@ -29,31 +29,46 @@ def _members(group):
     return np.where(np.bincount(group)[group] > 1, group, -1)
 
 # %% ../../nbs/data/11_cleaning.ipynb #3e7a62c2
-def rule_exact_duplicate(faces, threshold=None):
+def rule_exact_duplicate(
+    faces:FaceSet, # all of them
+    threshold=None, # there is none
+):
     "The same bytes again, within or across usages; all but one are surplus."
     group = exact_groups(faces.pixels)
     return np.ones(len(faces)), _surplus(faces, group), _members(group)
 
-def rule_near_duplicate(faces, threshold):
+def rule_near_duplicate(
+    faces:FaceSet, # all of them
+    threshold:float, # correlation from which two photos are one
+):
     "The same photo with another brightness, compression or watermark: 16×16 thumbnails correlate above the threshold."
     group = duplicate_groups(faces.pixels, threshold)
     broken = _surplus(faces, group) & ~_surplus(faces, exact_groups(faces.pixels))
     return np.ones(len(faces)), broken, _members(group)
 
 # %% ../../nbs/data/11_cleaning.ipynb #7568c255
-def rule_label_conflict(faces, threshold):
+def rule_label_conflict(
+    faces:FaceSet, # all of them
+    threshold:float, # as for near duplicates
+):
     "The same photo (as near duplicates are found) under different labels: none of them can be trusted."
     group = duplicate_groups(faces.pixels, threshold)
     labels = pd.Series(faces.labels).groupby(group).transform('nunique').to_numpy()
     return labels.astype(float), labels > 1, _members(group)
 
-def rule_blank(faces, threshold):
+def rule_blank(
+    faces:FaceSet, # all of them
+    threshold:float, # standard deviation of the grey values
+):
     "Hardly any contrast: the standard deviation of the grey values (0 to 255) is below the threshold."
     value = np.array([p.std() for p in faces.pixels])
     return value, value < threshold, np.full(len(faces), -1)
 
 # %% ../../nbs/data/11_cleaning.ipynb #547f195b
-def rule_blurred(faces, threshold):
+def rule_blurred(
+    faces:FaceSet, # all of them
+    threshold:float, # variance of the Laplacian
+):
     """No fine detail: the variance of the Laplacian (Pech-Pacheco et al. 2000) is below the threshold.
     Faces that are blank by the default threshold don't count."""
     def sharpness(p):
@@ -63,14 +78,22 @@ def rule_blurred(faces, threshold):
     return value, (value < threshold) & ~rule_blank(faces, RULES['blank'][1])[1], np.full(len(faces), -1)
 
 # %% ../../nbs/data/11_cleaning.ipynb #5dfd7a80
-def rule_not_a_face(faces, threshold):
+def rule_not_a_face(
+    faces:FaceSet, # all of them
+    threshold:float, # share of the taggers
+):
     "At least this share of the FER+ taggers said that it is not a face."
     votes = faces.table.filter(regex='^vote_')
     value = votes['vote_not_a_face'].to_numpy() / np.maximum(votes.sum(axis=1).to_numpy(), 1)
     return value, value >= threshold, np.full(len(faces), -1)
 
 # %% ../../nbs/data/11_cleaning.ipynb #1d2cc3d1
-def rule_no_face(faces, threshold, detector=None, progress=True):
+def rule_no_face(
+    faces:FaceSet, # all of them
+    threshold:float, # score of the detector
+    detector=None, # a `FaceDetector`; None for a new one
+    progress:bool=True, # show a progress bar?
+):
     "MediaPipe finds no face with at least this score in the crop, enlarged and framed."
     from fer_fastai.data.detection import FaceDetector
     detector = detector or FaceDetector(min_score=threshold)

@@ -53,7 +53,9 @@ class _Silence:
 # %% ../../nbs/data/06_detection.ipynb #e405da15
 _silence = _Silence()
 
-def silent(): return _silence
+def silent():
+    "A context in which C++ libraries print nothing."
+    return _silence
 
 # %% ../../nbs/data/06_detection.ipynb #d512798c
 def _starts(n, side):

@@ -36,7 +36,9 @@ class FaceSet:
         return FaceSet(self.pixels[which], self.table.iloc[which].reset_index(drop=True), self.vocab)
 
     @property
-    def labels(self): return self.table.label.to_numpy()
+    def labels(self):
+        "int [n]: codes of the vocabulary."
+        return self.table.label.to_numpy()
 
     def usage(self, *names):
         "The faces of these usages; `FerError` where there are none."

@@ -13,7 +13,10 @@ from ..core import FerError, USAGES, label_code
 USAGE_WORDS = {u.lower(): u for u in USAGES} | dict(train='Training', valid='Validation', val='Validation',
                                                     validation='Validation', test='Test')
 
-def usage_code(word, where):
+def usage_code(
+    word, # in any case, with any blanks around
+    where:str, # that is so named, for the message
+):
     "The usage that a cell names."
     try: return USAGE_WORDS[word.strip().lower()]
     except KeyError as e:
@@ -22,7 +25,11 @@ def usage_code(word, where):
                        f"column away") from e
 
 # %% ../../nbs/data/02_names.ipynb #5ac45184
-def class_code(name, vocab, where):
+def class_code(
+    name, # of a class, or its number
+    vocab, # the classes
+    where:str, # that is so named, for the message
+):
     "The class of a cell or folder: a code of `vocab`, or a name."
     text = str(name).strip()
     if re.fullmatch(r'\d+(\.0)?', text):
@@ -33,7 +40,11 @@ def class_code(name, vocab, where):
     try: return label_code(text[:80], vocab)
     except FerError as e: raise FerError(f'{where}: {e}') from e
 
-def is_class(name, vocab, numbers=True):
+def is_class(
+    name:str, # of a folder
+    vocab, # the classes
+    numbers:bool=True, # are numbers classes, too?
+):
     "Does a folder's name say a class, by its code perhaps?"
     try: return (class_code(name, vocab, '') if numbers else label_code(name, vocab)) >= 0
     except FerError: return False

@@ -57,7 +57,11 @@ def _from_host(url, patience=PATIENCE):
     return data
 
 # %% ../../nbs/data/05_networks.ipynb #8b67687c
-def files_from_wheel(requirement, members, patience=PATIENCE):
+def files_from_wheel(
+    requirement:str, # such as mediapipe==0.10.21
+    members:list, # names in the wheel
+    patience:float=PATIENCE, # seconds
+)->list: # their bytes
     "Files out of a wheel that pip downloads within ten times `patience`; for which Python and system does not matter."
     command = [sys.executable, '-m', 'pip', 'download', '-q', '--no-input', '--no-deps', '--only-binary=:all:',
         '--disable-pip-version-check', '--retries', '0', '--timeout', str(patience), '--python-version', '3.11',

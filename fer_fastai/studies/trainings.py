@@ -34,7 +34,9 @@ def seeds(seeds):
     return [Trial('seeds', name, s, trained(RECIPES[name], whole)) for name in TRAINED for s in seeds]
 
 # %% ../../nbs/studies/04_trainings.ipynb #2c21ff27
-def seed_key(trial):
+def seed_key(
+    trial:Trial, # of any study
+)->str:
     "The key of the model with a trial's name and seed."
     return f'seeds/{trial.name}_{trial.seed}'
 
@@ -97,7 +99,10 @@ def classified(
     return make
 
 # %% ../../nbs/studies/04_trainings.ipynb #0e212bbf
-def gradients(lab, trial):
+def gradients(
+    lab, # the Lab
+    trial:Trial, # whose features they are
+): # float [n,k]
     "Histograms of oriented gradients of all faces."
     return hog(lab.faces.pixels, lab.progress)
 
@@ -115,7 +120,10 @@ PLAIN = BRIEF.but(
     why="quick_scratch's network with a middling cycle, without class weights and label smoothing")
 FOLDS = 3
 
-def fold_faces(lab, trial):
+def fold_faces(
+    lab, # the Lab
+    trial:Trial, # whose seed names the third
+): # a FaceSet
     "The faces with a third of Training held out, for each seed another one."
     return without_fold(lab.faces, folds(lab.faces, FOLDS), trial.seed % FOLDS)
 
@@ -197,7 +205,9 @@ BACKBONES = dict(
     efficientnet_lite0_imagenet=dict(arch='efficientnet_lite0', pretrained=True))
 
 # %% ../../nbs/studies/04_trainings.ipynb #b9948f56
-def even(name):
+def even(
+    name:str, # one of `BACKBONES`
+): # a Recipe
     "The recipe of a backbone: 64 px in three channels for those that were made for photos."
     photo = {} if name == 'face_net' else dict(channels=3, size=64, resize=73)
     return EVEN.but(**dict(name=name, arch=name) | photo | BACKBONES[name])

@@ -93,7 +93,12 @@ class OneCycle(ParamScheduler):
 
     @property
     def total(self): return self.epochs * len(self.dls.train)    # steps
-    def at(self, start, peak, end, step):
+    def at(self,
+        start:float, # value at the first step
+        peak:float, # where it turns
+        end:float, # at the last step
+        step:int, # from 0
+    )->float:
         "The value at a step of the whole cycle."
         top = max(0., self.pct_start * self.total - 1)            # PyTorch's; a cycle of a few steps begins at its peak
         if step <= top: a, b, part = start, peak, step / top if top else 1.
@@ -131,7 +136,9 @@ class Teachers(Callback):
     def before_fit(self):
         for m, _ in self.teachers: m.to(self.dls.device, memory_format=torch.channels_last).eval()
 
-    def answer(self, x):
+    def answer(self,
+        x, # float [n,c,h,w], as the student gets it
+    ):
         "The softened mean probabilities of the teachers who are asked, float [n,c]."
         asked = [self.teachers[i] for i in torch.randperm(len(self.teachers))[:self.ask]]
         with torch.no_grad(): looks = [m(seen_by(x, self.prep, p)).float() / self.temperature for m, p in asked]
