@@ -23,7 +23,7 @@ from fer_fastai.studies.trials import planned
 from fer_fastai.training.callbacks import EMA, OneCycle
 from fer_fastai.models.architectures import face_net
 from fer_fastai.models.forward import predict
-from fer_fastai.training.recipes import Recipe
+from fer_fastai.training.recipe import Recipe
 from fer_fastai.data.readers import read_faces
 from fer_fastai.training.setup import build_for, dls_for
 from fer_fastai.evaluation.records import surroundings

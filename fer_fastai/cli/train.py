@@ -12,7 +12,8 @@ from ..core import FerError, printable, usage_name
 from ..files import write_json
 from ..data.drawn import is_demo
 from ..data.views import TTA
-from ..training.recipes import RECIPES, recipe_from
+from ..training.recipe import recipe_from
+from ..training.recipes import RECIPES
 from .common import add_labels, add_source, check_output, command, read_source, RUN
 from .common import say, votes_file, within
 

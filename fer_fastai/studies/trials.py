@@ -19,7 +19,7 @@ from ..models.spec import tempered
 from ..evaluation.calibration import best_temperature
 from ..evaluation.metrics import evaluate, judge, test_parts
 from ..evaluation.records import recorded, right_bits
-from ..training.recipes import Recipe
+from ..training.recipe import Recipe
 from ..training.setup import build_for, dls_for
 from ..training.train import train
 from .runner import Lab, Trial
