@@ -32,7 +32,7 @@ from .data.augment import FaceInput
 from .data.batches import FaceRows
 from .models.spec import CHANNELS, read_spec, spec_meta
 from .models.imagenet import LITE, LITE_STATS
-from .models.recognition import FACE_STATS, FACES, settle
+from .models.recognition import FACE, FACE_STATS, settle
 from .models.architectures import CUT_FROM, OWN, shorten
 from .models.heads import HEADS, create_head, create_model, model_splitter
 from .models.forward import face_input
@@ -144,7 +144,7 @@ def _from_faces(dls, arch, name):
     for f in ours: f.prep = face_input(spec)
     features, fits = model[1][0].in_features, list(dls.vocab) == spec['vocab']
     if spec['arch'] == CUT_FROM.get(arch):
-        model[0], features = shorten(model[0], arch)
+        model[0], features = shorten(model[0])
         spec, fits = spec | dict(arch=arch), False
     if not fits: model[1] = create_head(features, dls.c, HEADS[spec['head']])
     return model, {k: spec[k] for k in ('arch', 'head')}
@@ -162,10 +162,10 @@ def _network(dls, arch, pretrained, head):
     if not isinstance(pretrained, bool): return _from_faces(dls, arch, pretrained)
     # other DataLoaders don't say how many channels they give
     channels = len(_prep(dls).mean) if _inputs(dls) or arch not in OWN else dls.one_batch()[0].shape[1]
-    stats = LITE_STATS if arch in LITE else FACE_STATS[channels] if arch in FACES else None
+    stats = LITE_STATS if arch in LITE else FACE_STATS[channels] if arch == FACE else None
     for f in _inputs(dls) if stats else (): f.prep = FaceInput(f.prep.size, f.prep.resize, *stats)
     model = create_model(arch, dls.c, pretrained, head, channels)
-    if arch in FACES and pretrained: settle(model, _some(dls))
+    if arch == FACE and pretrained: settle(model, _some(dls))
     return model, dict(arch=arch, head=head)
 
 # %% ../nbs/04_learner.ipynb #a209c5b4

@@ -15,7 +15,7 @@ from torch import nn
 from torch.hub import get_dir
 from ..core import FerError
 from .imagenet import LITE, SHORT, create_lite, fill_in_order, fill_lite
-from .recognition import FACE, FACES, LEVELS, face_resnet, fill_recognition
+from .recognition import FACE, face_resnet, fill_recognition
 
 # %% ../../nbs/models/04_architectures.ipynb #773ea21f
 def conv(
@@ -62,7 +62,6 @@ OWN = dict(
     face_net=face_net,
     resnet18_native=resnet18_native,
     face_resnet=face_resnet,                                                     # dlib's, for 103 pixels or more
-    face_resnet_short=partial(face_resnet, levels=LEVELS[:3]),                   # a fifth of its weights
     plain_cnn=partial(face_net, stages=((32, 'c'), (64, 'c'), (128, 'c'))))      # what the paper calls a plain CNN
 
 # %% ../../nbs/models/04_architectures.ipynb #389b0b85
@@ -103,14 +102,13 @@ def short_lite(
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)), width
 
 # %% ../../nbs/models/04_architectures.ipynb #851287c3
-CUT_FROM = {SHORT: 'efficientnet_lite0', FACES[1]: FACE}      # networks that are the beginning of another
+CUT_FROM = {SHORT: 'efficientnet_lite0'}      # a network that is the beginning of another
 
 def shorten(
-    body, # an EfficientNet-Lite0 or `face_resnet`, from `create_backbone`
-    arch:str=SHORT, # one of `CUT_FROM`
-)->tuple: # the module, and its number of features
+    body, # an EfficientNet-Lite0, from `create_backbone`
+)->tuple: # as `short_lite`
     "Its first layers, with their weights."
-    short, features = create_backbone(arch, False, next(body.parameters()).shape[1])
+    short, features = short_lite()
     fill_in_order(short, body.state_dict())
     return short, features
 
@@ -191,7 +189,7 @@ def create_backbone(
         what = getattr(arch, '__name__', type(arch).__name__)
         raise FerError(f"arch is {what}; give the name of a backbone, such as 'resnet18'")
     if arch in OWN:
-        if pretrained and arch not in FACES:
+        if pretrained and arch != FACE:
             raise FerError(f"'{arch}' has no ImageNet weights; train it from scratch with pretrained=False "
                            f"(--no-pretrained)")
         model, features = OWN[arch](channels)

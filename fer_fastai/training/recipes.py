@@ -107,12 +107,7 @@ _TAUGHT_FACE = _FACE.but(
     name='taught_face', distil=.6, votes=.5, degrade=.2, label_smoothing=0., choose='last',
     teachers=f'fer_fastai/weights/quick.safetensors, results/experiments/taught/taught_lite_0.safetensors, {_ALL}',
     why='transfer_face, taught by all recorded seeds, quick and taught_lite, with half of the labels drawn from how '
-    'likely each is given the ten FER+ votes: a teacher that is more than its own teachers')
-
-_TAUGHT_SHORT = _TAUGHT_FACE.but(
-    name='taught_short', arch='face_resnet_short', pretrained=f'{_SEEDS}transfer_face_0.safetensors', epochs=14,
-    pct_start=.1, teachers=f'{_TAUGHT_FACE.teachers}, {_SEEDS}transfer_face_0.safetensors',
-    why='the first three levels of transfer_face, taught as taught_face is, and by transfer_face itself')
+    'likely each is given the ten FER+ votes')
 
 
 # %% ../../nbs/training/01_recipes.ipynb #fc997721
@@ -127,5 +122,5 @@ _SMALL = (
         arch='plain_cnn', **NATIVE | dict(batch_size=16, label_smoothing=0., tta='none'), epochs=10, lr=.1,
         lr_find=True))
 
-_ORDER = (*_PAPER, _TRANSFER, _GPU, _LITE, _FACE, _SHORT, _TAUGHT_FACE, _TAUGHT_SHORT, SCRATCH, *_TAUGHT, *_SMALL)
+_ORDER = (*_PAPER, _TRANSFER, _GPU, _LITE, _FACE, _SHORT, _TAUGHT_FACE, SCRATCH, *_TAUGHT, *_SMALL)
 RECIPES = {r.name: r for r in _ORDER}
