@@ -104,7 +104,7 @@ _FACE = _LITE.but(
     'brings, too')
 
 _TAUGHT_FACE = _FACE.but(
-    name='taught_face', distil=.6, votes=.5, degrade=.2, label_smoothing=0., choose='last',
+    name='taught_face', lr=.001, distil=.6, votes=.5, degrade=.2, label_smoothing=0., choose='last',
     teachers=f'fer_fastai/weights/quick.safetensors, results/experiments/taught/taught_lite_0.safetensors, {_ALL}',
     why='transfer_face, taught by all recorded seeds, quick and taught_lite, with half of the labels drawn from how '
     'likely each is given the ten FER+ votes')
