@@ -195,7 +195,8 @@ def check_new(
     "`FerError` where it exists."
     path = Path(path)
     if not path.exists(): return
-    if not path.is_file(): raise FerError(f'{path} is a folder or a device; name a new file')
+    device = path.is_relative_to('/dev') or path.is_relative_to('/proc')        # also where it leads to a file
+    if device or not path.is_file(): raise FerError(f'{path} is a folder or a device; name a new file')
     raise FerError(f'{path} is there already; remove it, or name another')
 
 # %% ../nbs/01_files.ipynb #8a16c2af
