@@ -104,10 +104,10 @@ def _there(lab):
 def _groups(lab):
     """The ensembles, as lists of keys in the order in which members are added: one recipe's seeds, the first two
     recipes in turn, all in turn, and after the models that others taught."""
-    keys, of = _there(lab), lambda *names: [k for k in keys if k[6:-2] in names]
-    taught = [k for k in (f'taught/taught_{name}_0' for name in ('lite', 'face')) if lab.done(k)]
+    keys, lite = _there(lab), 'taught/taught_lite_0'
+    of = lambda *names: [k for k in keys if k[6:-2] in names]
     each = {name: of(name) for name in MEMBERS}
-    return each | dict(both=of(*TRAINED), mixed=keys, all=[PACKAGED, *taught, *keys])
+    return each | dict(both=of(*TRAINED), mixed=keys, all=[PACKAGED, *[lite] * lab.done(lite), *keys])
 
 
 # %% ../../nbs/studies/05_analyses.ipynb #ebb073d6

@@ -103,12 +103,6 @@ _FACE = _LITE.but(
     why="transfer_lite with dlib's face recognition network, which learned from three million faces, and which pip "
     'brings, too')
 
-_TAUGHT_FACE = _FACE.but(
-    name='taught_face', lr=.001, distil=.6, votes=.5, degrade=.2, label_smoothing=0., choose='last',
-    teachers=f'fer_fastai/weights/quick.safetensors, results/experiments/taught/taught_lite_0.safetensors, {_ALL}',
-    why='transfer_face, taught by all recorded seeds, quick and taught_lite, with half of the labels drawn from how '
-    'likely each is given the ten FER+ votes')
-
 
 # %% ../../nbs/training/01_recipes.ipynb #fc997721
 _SMALL = (
@@ -122,5 +116,4 @@ _SMALL = (
         arch='plain_cnn', **NATIVE | dict(batch_size=16, label_smoothing=0., tta='none'), epochs=10, lr=.1,
         lr_find=True))
 
-_ORDER = (*_PAPER, _TRANSFER, _GPU, _LITE, _FACE, _SHORT, _TAUGHT_FACE, SCRATCH, *_TAUGHT, *_SMALL)
-RECIPES = {r.name: r for r in _ORDER}
+RECIPES = {r.name: r for r in (*_PAPER, _TRANSFER, _GPU, _LITE, _FACE, _SHORT, SCRATCH, *_TAUGHT, *_SMALL)}
