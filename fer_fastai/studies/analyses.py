@@ -18,7 +18,7 @@ from ..evaluation.metrics import evaluate, new_photos
 from ..evaluation.ensembles import best_weights, weighted
 from .runner import Trial, study
 from .trials import cached, parts_of, row_of
-from .trainings import MEMBERS, TRAINED, seed_key, split_of
+from .trainings import TRAINED, seed_key, split_of
 
 # %% ../../nbs/studies/05_analyses.ipynb #d0744f4f
 def each_model(
@@ -99,16 +99,15 @@ def _member(lab, key, pixels):
 def _there(lab):
     "The keys of all trained models, seed by seed, one recipe after the other."
     seeds = sorted({int(p.stem.rpartition('_')[2]) for p in (lab.out/'seeds').glob('*.json')})
-    return [k for s in seeds for name in MEMBERS if lab.done(k := f'seeds/{name}_{s}')]
+    return [k for s in seeds for name in TRAINED if lab.done(k := f'seeds/{name}_{s}')]
 
 def _groups(lab):
-    """The ensembles, as lists of keys in the order in which members are added: one recipe's seeds, the first two
-    recipes in turn, all in turn, and after the models that others taught."""
+    """The ensembles, as lists of keys in the order in which members are added: one recipe's seeds, both in turn,
+    and all, with the models that others taught first."""
     keys, lite = _there(lab), 'taught/taught_lite_0'
-    of = lambda *names: [k for k in keys if k[6:-2] in names]
-    each = {name: of(name) for name in MEMBERS}
-    return each | dict(both=of(*TRAINED), mixed=keys, all=[PACKAGED, *[lite] * lab.done(lite), *keys])
-
+    each = {name: [k for k in keys if k.startswith(f'seeds/{name}_')] for name in TRAINED}
+    taught = [PACKAGED] + [lite] * lab.done(lite)
+    return each | dict(both=keys, all=taught + keys)
 
 # %% ../../nbs/studies/05_analyses.ipynb #ebb073d6
 def _ensembles(lab, trial):
@@ -128,7 +127,7 @@ def _ensembles(lab, trial):
 # %% ../../nbs/studies/05_analyses.ipynb #951e0d15
 @study
 def ensembles(seeds):
-    "Averages over seeds of a recipe, over recipes, and with taught models: what each member adds and costs."
+    "Averages over seeds of a recipe, over both recipes, and with taught models: what each member adds and costs."
     return [Trial('ensembles', 'all', 0, _ensembles, tuple(f'seeds/{name}_0' for name in TRAINED))]
 
 # %% ../../nbs/studies/05_analyses.ipynb #17f256f4

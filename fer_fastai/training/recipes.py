@@ -99,7 +99,7 @@ _SHORT = _LITE.but(
 
 # %% ../../nbs/training/01_recipes.ipynb #80a70b29
 _FACE = _LITE.but(
-    name='transfer_face', arch='face_resnet', channels=1, size=112, resize=121, lr=.0005,
+    name='transfer_face', arch='face_resnet', channels=1, size=112, resize=121,
     why="transfer_lite with dlib's face recognition network, which learned from three million faces, and which pip "
     'brings, too')
 
