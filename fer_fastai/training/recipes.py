@@ -103,7 +103,6 @@ _FACE = _LITE.but(
     why="transfer_lite with dlib's face recognition network, which learned from three million faces, and which pip "
     'brings, too')
 
-
 # %% ../../nbs/training/01_recipes.ipynb #fc997721
 _SMALL = (
     Recipe(
