@@ -32,7 +32,7 @@ from .data.augment import FaceInput
 from .data.batches import FaceRows
 from .models.spec import CHANNELS, read_spec, spec_meta
 from .models.imagenet import LITE, LITE_STATS
-from .models.recognition import FACE, FACE_STATS, settle
+from .models.recognition import FACE_STATS, KNOW_FACES, settle
 from .models.architectures import CUT_FROM, OWN, shorten
 from .models.heads import HEADS, create_head, create_model, model_splitter
 from .models.forward import face_input
@@ -162,10 +162,10 @@ def _network(dls, arch, pretrained, head):
     if not isinstance(pretrained, bool): return _from_faces(dls, arch, pretrained)
     # other DataLoaders don't say how many channels they give
     channels = len(_prep(dls).mean) if _inputs(dls) or arch not in OWN else dls.one_batch()[0].shape[1]
-    stats = LITE_STATS if arch in LITE else FACE_STATS[channels] if arch == FACE else None
+    stats = LITE_STATS if arch in LITE else FACE_STATS[channels] if arch in KNOW_FACES else None
     for f in _inputs(dls) if stats else (): f.prep = FaceInput(f.prep.size, f.prep.resize, *stats)
     model = create_model(arch, dls.c, pretrained, head, channels)
-    if arch == FACE and pretrained: settle(model, _some(dls))
+    if arch in KNOW_FACES and pretrained: settle(model, _some(dls))
     return model, dict(arch=arch, head=head)
 
 # %% ../nbs/04_learner.ipynb #a209c5b4
@@ -173,8 +173,8 @@ def _network(dls, arch, pretrained, head):
 @delegates(Learner.__init__)
 def build_learner(
     dls, # fastai DataLoaders, such as `get_dls` gives
-    arch:str='resnet18', # a backbone of torchvision or timm, or of `OWN`; pip brings weights for `LITE` and dlib's
-    pretrained=True, # ImageNet's or dlib's weights? 'fer2013': our model; a run; with its head if classes agree
+    arch:str='resnet18', # of torchvision, timm or `OWN`; pip or npm brings weights for `LITE` and `KNOW_FACES`
+    pretrained=True, # weights of ImageNet, or of faces? 'fer2013': our model; a run; with its head if classes agree
     head:str='custom', # the paper's 'custom' head, or its 'simple' baseline
     frozen:bool=False, # train the head alone, the paper's other baseline?
     train_bn:bool=False, # with `frozen`: train the normalisation layers of the body, too?

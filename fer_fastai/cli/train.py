@@ -34,7 +34,7 @@ def fer_train(parser):
     add('--lr', metavar='RATE', help="peak learning rate, or 'find' for the learning-rate finder's suggestion")
     add('--lr-find', action='store_true', default=None, help="draw the learning-rate finder's curve, too")
     add('--arch', metavar='NAME', help='face_net, plain_cnn, efficientnet_lite0 (extra imagenet), face_resnet (extra '
-        'recognition), or a backbone of torchvision or timm (extra timm)')
+        'recognition), face_mobilenet (needs npm), or a backbone of torchvision or timm (extra timm)')
     add('--head', choices=('custom', 'simple'), help="the paper's head, or a linear one")
     add('--frozen', action='store_true', default=None, help='train the head only')
     add('--no-pretrained', dest='pretrained', action='store_false', default=None,

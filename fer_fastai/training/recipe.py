@@ -140,7 +140,7 @@ IMAGENET_STATS = (.485, .456, .406), (.229, .224, .225)
 def stats(self:Recipe)->tuple: # each a tuple with a number for each channel
     "Mean and standard deviation that the input is normalised with, on a scale from 0 to 1."
     if self.channels == 1: return (.5,), (.25,)
-    if self.arch == 'face_resnet':
+    if self.arch in ('face_resnet', 'face_mobilenet'):
         from fer_fastai.models.recognition import FACE_STATS      # here, because it needs torch
         return FACE_STATS[3]
     return LITE_STATS if self.arch in LITE else IMAGENET_STATS

@@ -103,6 +103,11 @@ _FACE = _LITE.but(
     why="transfer_lite with dlib's face recognition network, which learned from three million faces, and which pip "
     'brings, too')
 
+_VGGFACE = _LITE.but(
+    name='transfer_vggface', arch='face_mobilenet', channels=1, size=112, resize=121, epochs=10,
+    why='transfer_lite with the beginning of a MobileNet that learned from VGGFace2, three million photos of '
+    'people, and which npm brings')
+
 # %% ../../nbs/training/01_recipes.ipynb #fc997721
 _SMALL = (
     Recipe(
@@ -115,4 +120,4 @@ _SMALL = (
         arch='plain_cnn', **NATIVE | dict(batch_size=16, label_smoothing=0., tta='none'), epochs=10, lr=.1,
         lr_find=True))
 
-RECIPES = {r.name: r for r in (*_PAPER, _TRANSFER, _GPU, _LITE, _FACE, _SHORT, SCRATCH, *_TAUGHT, *_SMALL)}
+RECIPES = {r.name: r for r in (*_PAPER, _TRANSFER, _GPU, _LITE, _FACE, _VGGFACE, _SHORT, SCRATCH, *_TAUGHT, *_SMALL)}
