@@ -130,34 +130,40 @@ HUMAN = NpmPackage('@vladmandic/human', '3.3.6', {
     'models/faceres.bin': '2c7d2d62b76c97528b736527aa09d310ea71743c9e3e79fb6c62d4b2d73af79b'})
 
 def read_tfjs(
-    manifest:dict, # of a TensorFlow.js model, its JSON
-    data:bytes, # its numbers
+    json_file, # of a TensorFlow.js model
+    bin_file, # its numbers
 )->dict: # tensors of float32 by name
     "The arrays of a TensorFlow.js model."
-    arrays, at = {}, 0
-    for a in (a for group in manifest['weightsManifest'] for a in group['weights']):
+    groups = json.loads(Path(json_file).read_text())['weightsManifest']
+    data, arrays, at = Path(bin_file).read_bytes(), {}, 0
+    for a in (a for group in groups for a in group['weights']):
         kind = a.get('quantization', a)['dtype']
         numbers = np.frombuffer(data, kind, int(np.prod(a['shape'])), at)
-        arrays[a['name']], at = torch.from_numpy(numbers.astype('float32')).view(a['shape']), at + numbers.nbytes
+        arrays[a['name']] = torch.from_numpy(numbers.astype('float32')).view(a['shape'])
+        at += numbers.nbytes
     return arrays
 
 # %% ../../nbs/models/03_recognition.ipynb #a58fc447
 _CAFFE = 123.68, 116.779, 103.939              # ImageNet's mean of red, green and blue, as the MobileNet has it
 
+def _layer(arrays, name):
+    "Weights and offset of a convolution, the factor behind a depthwise one in its weights."
+    if '_dw_' not in name: weight = arrays[f'{name}/convolution/merged_input'].permute(3, 2, 0, 1)
+    else:
+        factor = arrays[f'{name}_bn/batchnorm_1/mul'].view(-1, 1, 1, 1)
+        weight = arrays[f'{name}/depthwise_kernel'].permute(2, 3, 0, 1) * factor
+    return weight, arrays[f'{name}_bn/batchnorm_1/sub']
+
 def fill_mobilenet(
     model, # a `face_mobilenet`
+    arrays:dict=None, # from `read_tfjs`; None for VGGFace2's
 ): # the same model
-    "Put VGGFace2's weights into a network; `FerError` as for `npm_files`."
-    files = npm_files(HUMAN)
-    arrays = read_tfjs(json.loads(files['faceres.json'].read_text()), files['faceres.bin'].read_bytes())
-    for i, (conv, norm) in enumerate(_pairs(model)):
-        name = f"conv_{'pw' if i % 2 == 0 else 'dw'}_{(i + 1) // 2}" if i else 'conv1'
-        bias = arrays[f'{name}_bn/batchnorm_1/sub']
-        if 'dw' in name:
-            weight = arrays[f'{name}/depthwise_kernel'].permute(2, 3, 0, 1)
-            weight = weight * arrays[f'{name}_bn/batchnorm_1/mul'].view(-1, 1, 1, 1)
-        else: weight = arrays[f'{name}/convolution/merged_input'].permute(3, 2, 0, 1)
-        if not i: weight, bias = _first(weight.flip(1), bias, conv.in_channels, _CAFFE)
+    "Put weights into a network; `FerError` as for `npm_files`."
+    if arrays is None: arrays = read_tfjs(*npm_files(HUMAN).values())
+    names = ['conv1', *(f'conv_{kind}_{i}' for i in range(1, 14) for kind in ('dw', 'pw'))]
+    for name, (conv, norm) in zip(names, _pairs(model)):
+        weight, bias = _layer(arrays, name)
+        if name == 'conv1': weight, bias = _first(weight.flip(1), bias, conv.in_channels, _CAFFE)
         _put(conv, norm, weight, bias)
     return model
 
