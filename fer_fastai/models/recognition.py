@@ -184,13 +184,6 @@ def _settled(conv, norm, y):
     return y / scale.view(-1, 1, 1)
 
 # %% ../../nbs/models/03_recognition.ipynb #f8c7b4bd
-def _can_take(model, x):
-    "`FerError` where images are too small for a network."
-    try: model(x)
-    except RuntimeError as e:
-        raise FerError(f'images of {min(x.shape[2:])} pixels are too small for this network; give larger ones, such as '
-                       '112') from e
-
 @torch.no_grad()
 def settle(
     model, # a network with weights of this room, alone or in a whole model
@@ -198,11 +191,13 @@ def settle(
 ):
     """Give a network's normalisation layers the statistics of a batch; its output stays the same.
     `FerError` where the images are too small."""
-    training = model.training
-    _can_take(model.eval(), x)                                    # before anything is changed
+    if min(x.shape[2:]) < SMALLEST and any(isinstance(m, Block) for m in model.modules()):
+        raise FerError(f'face_resnet takes images of {SMALLEST} pixels or more, such as 112; these have '
+                       f'{min(x.shape[2:])}')
     hooks = [norm.register_forward_pre_hook(lambda norm, args, conv=conv: _settled(conv, norm, args[0]))
              for conv, norm in _pairs(model)]
-    try: model(x)
+    training = model.training
+    try: model.eval()(x)
     finally:
         for h in hooks: h.remove()
         model.train(training)
