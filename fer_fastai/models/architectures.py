@@ -124,6 +124,7 @@ def face_mobilenet(
 # %% ../../nbs/models/04_architectures.ipynb #dc674100
 OWN = dict(
     face_net=face_net,
+    face_net_wide=partial(face_net, stages=((32, 'c'), (96, 'cc'), (192, 'cr'), (384, 'cr'))),
     resnet18_native=resnet18_native,
     face_resnet=face_resnet,                                                     # dlib's, for 103 pixels or more
     face_mobilenet=face_mobilenet,

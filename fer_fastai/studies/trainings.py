@@ -29,8 +29,8 @@ TRAINED = 'quick_scratch', 'transfer_lite'         # what the studies of finishe
 
 @study
 def seeds(seeds):
-    "The recipes that are meant to be used, and those that start from other people's faces, each with its own split."
-    whole, names = lambda lab, trial: lab.plain, (*TRAINED, 'transfer_face', 'transfer_vggface')
+    "The recipes that are meant to be used, and those that were tried beside them, each with its own split."
+    whole, names = lambda lab, trial: lab.plain, (*TRAINED, 'transfer_face', 'transfer_vggface', 'wide_scratch')
     return [Trial('seeds', name, s, trained(RECIPES[name], whole)) for name in names for s in seeds]
 
 # %% ../../nbs/studies/04_trainings.ipynb #2c21ff27

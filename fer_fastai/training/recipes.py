@@ -37,6 +37,9 @@ _GPU = Recipe(
     'an average of the weights',
     arch='resnet18_native', **NATIVE | dict(size=40, scale=.2, shift=.1, lighting=.4, erase=.5, mixup=.2), epochs=150,
     lr=.1, ema=.999, valid_pct=.1)
+_WIDE = SCRATCH.but(
+    name='wide_scratch', arch='face_net_wide', scale=.2, shift=.1, lighting=.4, erase=.5, mixup=.2, ema=.999,
+    choose='last', why='quick_scratch with a network half as wide again, and faces changed as much as in native')
 
 # %% ../../nbs/training/01_recipes.ipynb #b7a0ede7
 _SEEDS = 'results/experiments/seeds/'
@@ -120,4 +123,5 @@ _SMALL = (
         arch='plain_cnn', **NATIVE | dict(batch_size=16, label_smoothing=0., tta='none'), epochs=10, lr=.1,
         lr_find=True))
 
-RECIPES = {r.name: r for r in (*_PAPER, _TRANSFER, _GPU, _LITE, _FACE, _VGGFACE, _SHORT, SCRATCH, *_TAUGHT, *_SMALL)}
+_ORDER = *_PAPER, _TRANSFER, _GPU, _LITE, _FACE, _VGGFACE, _SHORT, SCRATCH, _WIDE, *_TAUGHT, *_SMALL
+RECIPES = {r.name: r for r in _ORDER}
