@@ -50,7 +50,7 @@ MAX_PIXELS = 120_000_000      # of an image that is read
 def open_image(
     source, # a path, a binary file, or a PIL image
     max_side:int=2048, # larger images are reduced to this, pixels
-    max_pixels:int=MAX_PIXELS, # images that claim more are refused before they are read
+    max_pixels:int=MAX_PIXELS, # images that claim more are refused before they are read; twice Pillow's limit at most
 )->tuple: # uint8 array, [h,w] for grey or [h,w,3] for colour, and by how much it was reduced (1.0 for not at all)
     "Read an image upright, in 8 bits, without transparency; `FerError` says why where it can't be read."
     name = source if isinstance(source, (str, Path)) else getattr(source, 'name', None) or 'what was given'
@@ -67,7 +67,7 @@ def open_image(
             a = _plain(im, max_side, name, full in ('PNG', 'PPM', 'JPEG2000'))
             return a, side / max(a.shape[:2])
     except FerError: raise
-    except Image.DecompressionBombError as e: raise FerError(_too_large(name, max_pixels)) from e
+    except Image.DecompressionBombError as e: raise FerError(_too_large(name, min(max_pixels, 2 * Image.MAX_IMAGE_PIXELS))) from e
     except FileNotFoundError as e: raise FerError(f'{name} is not there; check the path') from e
     except Image.UnidentifiedImageError as e:
         if str(name).lower().endswith(('.heic', '.heif')):
@@ -96,7 +96,7 @@ def _plain(im, max_side, name='the image', full=False):
     "A PIL image as an upright uint8 array, grey or RGB, no side above `max_side`."
     im.load()
     if im.mode.startswith(('I', 'F')):                               # first: Pillow reduces no 16 bits
-        grey = Image.fromarray(_eight_bits(np.asarray(im), name, full))
+        grey = Image.fromarray(_eight_bits(np.asarray(im), name, full and im.mode != 'F'))
         grey.getexif()[0x0112] = im.getexif().get(0x0112, 1)          # which way is up
         im = grey
     if max(im.size) > max_side:

@@ -116,14 +116,15 @@ def check_output(
     *inputs, # paths that are read, None for none
     folder:bool=False, # is it a folder?
 ):
-    """`FerError` where an output would replace an input or lie in one, where a folder is in a file's place, or where
-    nothing may be written."""
+    """`FerError` where an output would replace an input or a part of one, where a folder would lie in one or is in a
+    file's place, or where nothing may be written."""
     if not path: return
     place = lambda p: Path(os.path.realpath(str(p)))
     inputs = [p for p in inputs if p]
     if any(place(p) == place(path) for p in inputs): raise FerError(f'{path} is read here, too; write somewhere else')
-    inside = [p for p in inputs if folder and os.path.isdir(p) and place(p) in place(path).parents]
-    if inside: raise FerError(f'{path} lies in {inside[0]}, which is read here; write somewhere else')
+    inside = [p for p in inputs if os.path.isdir(p) and place(p) in place(path).parents]
+    if inside and (folder or os.path.exists(path)):           # a new file beside the others does no harm
+        raise FerError(f'{path} lies in {inside[0]}, which is read here; write somewhere else')
     if not folder and os.path.isdir(path): raise FerError(f'cannot write {path}: it is a folder; name a file')
     above = next(p for p in place(path).parents if p.exists())
     if not above.is_dir(): raise FerError(f'cannot write {path}: {above} is a file; name another place')

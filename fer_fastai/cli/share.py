@@ -35,12 +35,18 @@ def fer_export(parser):
 # %% ../../nbs/cli/05_share.ipynb #ee2ec4d3
 def _check_faces(args):
     "The faces on which the export is checked."
+    import pandas as pd
+    from fer_fastai.data.drawn import draw_faces
+    from fer_fastai.data.faceset import FaceSet
     from fer_fastai.data.readers import read_faces
     from fer_fastai.models.files import load_model
     if args.int8 and not args.source: raise FerError('--int8 needs real faces to calibrate on; give --data')
-    vocab, progress = tuple(load_model(args.run)[1]['vocab']), sys.stdout.isatty()
-    if args.source: return read_faces(args.source, vocab=vocab, progress=progress)
-    return read_faces('demo:700', progress=progress)
+    spec, progress = load_model(args.run)[1], sys.stdout.isatty()
+    vocab, size = tuple(spec['vocab']), spec['crop']
+    if args.source: return read_faces(args.source, vocab=vocab, size=size, progress=progress)
+    pixels, labels, usages = draw_faces(700, size=size, progress=progress)
+    # what they are called doesn't count here: any model's logits are compared on them
+    return FaceSet(pixels, pd.DataFrame(dict(label=labels % len(vocab), usage=usages, source='demo')), vocab)
 
 def _to_file(args):
     "Export, then print what was checked."

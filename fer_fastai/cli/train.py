@@ -129,7 +129,7 @@ def _eval(args):
     "Evaluate, then print the figures."
     from fer_fastai.evaluation.metrics import evaluate, metrics_text
     from fer_fastai.inference.predictor import Predictor
-    check_output(args.json, args.source, args.run)
+    check_output(args.json, args.source, args.run, args.votes)
     predictor = Predictor(args.run)
     part, name = _part(read_source(args, predictor.vocab), args.usage, predictor.vocab)
     probs = predictor.probabilities(part.pixels, progress=sys.stdout.isatty(), tta=args.tta)

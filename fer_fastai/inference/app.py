@@ -6,7 +6,7 @@
 __all__ = ['CSS', 'KEPT', 'QUIET', 'OPEN_TO_ALL', 'create_app', 'launch']
 
 # %% ../../nbs/inference/13_app.ipynb #e8e9ad15
-import os, socket, sys
+import os, re, socket, sys
 from ..core import FerError
 from .predictor import Predictor
 from .answers import FILES, MEGABYTES, MEGAPIXELS, NOTE, SECONDS, SESSIONS, WAITING
@@ -93,7 +93,10 @@ def create_app(
 
 # %% ../../nbs/inference/13_app.ipynb #ea566db8
 def _names(host, allow):
-    "What the Host header may say, besides an address in digits."
+    "What the Host header may say, besides an address in digits; `FerError` for what is no host name."
+    for name in allow:
+        if not re.fullmatch(r'\*|(\*\.)?[\w.-]+', name):
+            raise FerError(f"'{name}' is no host name; give one such as faces.example.org, without port")
     own = [socket.gethostname(), socket.getfqdn()] if open_to_all(host) else [host]
     return list(dict.fromkeys(['localhost', *own, *allow]))
 
@@ -113,8 +116,8 @@ def launch(
     import gradio as gr
     from starlette.middleware import Middleware
     check_host(host, port)
-    if open_to_all(host): print(OPEN_TO_ALL.format(host or '0.0.0.0'), file=sys.stderr, flush=True)
     gate = [Middleware(Hosts, names=_names(host, allow)), Middleware(Intake, uploads=app.uploads)]
+    if open_to_all(host): print(OPEN_TO_ALL.format(host or '0.0.0.0'), file=sys.stderr, flush=True)
     plain = dict(share=False, quiet=True, ssr_mode=False, mcp_server=False, footer_links=[])
     try:
         address = app.launch(

@@ -11,7 +11,7 @@ from collections import deque
 from pathlib import Path
 import numpy as np
 from ..core import FerError, progress as bar
-from ..files import check_new, csv_rows, locked, sha256_of
+from ..files import atomic, check_new, csv_rows, locked, sha256_of
 from ..models.locate import model_file
 from .results import COLUMNS, STATUSES
 from .predictor import Predictor
@@ -158,10 +158,11 @@ def _write(predictor, images, part, log, last, batch_size, total, kwargs):
     shown = bar(results, bool(total), total and max(total - last['images'], 1))
     start = time.perf_counter()
     try:
-        with (open(part, 'a', newline='', encoding='utf-8', errors='backslashreplace') as out,
-              open(log, 'w', encoding='utf-8') as notes):
+        with contextlib.ExitStack() as stack:
+            out = stack.enter_context(open(part, 'a', newline='', encoding='utf-8', errors='backslashreplace'))
             row = _begin(out, last, columns)
-            _note(notes, out, now, digest)
+            with atomic(log) as new, open(new, 'w', encoding='utf-8') as notes: _note(notes, out, now, digest)
+            notes = stack.enter_context(open(log, 'a', encoding='utf-8'))
             for n, result in enumerate(shown, 1):
                 digest.update(stamps.popleft())
                 now['images'] += 1

@@ -21,7 +21,12 @@ def _camera(source):
     text = str(source)
     return int(text) if text.isascii() and text.isdigit() else None
 
-def _is_address(source): return urlsplit(str(source)).scheme in ADDRESSES
+def _scheme(source):
+    "How an address begins; '' for a file."
+    try: return urlsplit(str(source)).scheme
+    except ValueError as e: raise FerError(f'{source} is no address ({e}); give one such as rtsp://camera/stream') from e
+
+def _is_address(source): return _scheme(source) in ADDRESSES
 
 # %% ../../nbs/inference/06_frames.ipynb #1d7a2c70
 def _opencv():
@@ -42,7 +47,7 @@ def is_live(
 
 def _may_end(source):
     "Can it be a film? An RTSP server may name a length and is live all the same."
-    return not is_live(source) or urlsplit(str(source)).scheme in ('http', 'https')
+    return not is_live(source) or _scheme(source) in ('http', 'https')
 
 # %% ../../nbs/inference/06_frames.ipynb #f36c4061
 SILENCE = 5                    # seconds without a byte after which a connection is given up
@@ -131,16 +136,18 @@ def _again(self:Live):
 @patch
 def _read(self:Live, video):
     "In a thread of its own: image after image, until it is over."
-    while video and not self.over:
-        good, frame = video.read()
-        if good: self._put(frame)
-        else:
-            video.release()
-            video = None if self.over else self._again()
-    if video: video.release()
-    with self.change:
-        self.over = True
-        self.change.notify()
+    try:
+        while video and not self.over:
+            good, frame = video.read()
+            if good: self._put(frame)
+            else:
+                video.release()
+                video = None if self.over else self._again()
+        if video: video.release()
+    finally:                                                   # whoever waits must not wait for ever
+        with self.change:
+            self.over = True
+            self.change.notify()
 
 @patch
 def __iter__(self:Live):

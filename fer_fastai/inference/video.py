@@ -119,32 +119,42 @@ def _paced(writer, fps):
 # %% ../../nbs/inference/07_video.ipynb #576493cf
 def _with_boxes(video, path, fps, uncertain, stack):
     "The same frames; each is also written, with its boxes, at the time at which it was seen."
+    import cv2
     write = None
     for t, image, seen in video:
         if write is None:
-            writer = _writer(path, fps, image)
+            writer, size = _writer(path, fps, image), image.shape[1::-1]
             stack.callback(writer.release)
             write = _paced(writer, fps)
-        write(t, _draw(np.ascontiguousarray(image[..., ::-1]), seen, uncertain))
+        drawn = _draw(np.ascontiguousarray(image[..., ::-1]), seen, uncertain)
+        if drawn.shape[1::-1] != size: drawn = cv2.resize(drawn, size)         # a stream that came back in another
+        write(t, drawn)
         yield t, image, seen
 
 # %% ../../nbs/inference/07_video.ipynb #21dba5f0
-def _packets(stream, seconds, out):
-    "The packets of a stream as (time, stream to write to, packet), up to a time."
+def _packets(stream, out, start, seconds):
+    "The packets of a stream as (time, stream to write to, packet), from a time on and for so long."
+    shift = round(start / stream.time_base)
     for packet in stream.container.demux(stream):
         if packet.dts is None: continue                           # the last one is empty
+        packet.dts, packet.pts = packet.dts - shift, packet.pts - shift
         time = float(packet.dts * packet.time_base)
         if time > seconds: return
-        yield time, out, packet
+        if time >= 0 or not shift: yield time, out, packet
 
 def _mix(film, silent, mixed, seconds):
-    "Images of one video and sound of another into a third, in the order of time."
-    inputs = silent.streams.video[0], *film.streams.audio[:1]
-    outputs = [mixed.add_stream_from_template(s) for s in inputs]
-    parts = [_packets(s, seconds, o) for s, o in zip(inputs, outputs)]
+    "Images of one video and sound of another into a third, in the order of time; how many packets of sound."
+    first = film.streams.video[0]
+    start = (first.start_time or 0) * first.time_base             # a recording need not begin at 0, OpenCV's does
+    inputs = silent.streams.video[0], film.streams.audio[0]
+    images, sound = outputs = [mixed.add_stream_from_template(s) for s in inputs]
+    parts = [_packets(s, out, at, seconds) for s, out, at in zip(inputs, outputs, (0, start))]
+    heard = 0
     for _, out, packet in heapq.merge(*parts, key=lambda p: p[0]):
         packet.stream = out
         mixed.mux(packet)
+        heard += out is sound
+    return heard
 
 # %% ../../nbs/inference/07_video.ipynb #fcb0a643
 def _add_sound(path, source, seconds):
@@ -155,7 +165,8 @@ def _add_sound(path, source, seconds):
     try:
         with av.open(str(source)) as film:
             if not film.streams.audio: return 'none'
-            with av.open(str(path)) as silent, av.open(str(mixed), 'w') as out: _mix(film, silent, out, seconds)
+            with av.open(str(path)) as silent, av.open(str(mixed), 'w') as out: heard = _mix(film, silent, out, seconds)
+        if not heard: return 'none'
         os.replace(mixed, path)
     except (av.FFmpegError, ValueError) as e: return f'it does not fit into {Path(path).suffix} ({e})'
     finally: mixed.unlink(missing_ok=True)
@@ -195,8 +206,8 @@ def _noted(video, line, rows, predictor, every, live):
     try:
         for n, (t, _, seen) in enumerate(video, 1):
             looked = (n - 1) % every == 0
+            if looked: line.add(t, {s.id: s.probabilities for s in seen})
             for s in seen:
-                if looked: line.add(t, s.id, s.probabilities)
                 if looked and rows: rows(_cells(n - 1, t, s, predictor.uncertain))
                 faces.setdefault(s.id, Counter())[s.emotion] += 1
     except KeyboardInterrupt:
@@ -218,7 +229,7 @@ def _write_group(line, vocab, table, plot):
     with open(table, 'w', newline='', encoding='utf-8') as f:
         row = csv_rows(f)
         row(['seconds', 'faces', *vocab])
-        for t, n, shares in zip(*line.together()): row([f'{t:.3f}', n, *(f'{s:.4f}' for s in shares)])
+        for t, n, shares in zip(*line.together()): row([f'{t:.3f}', f'{n:.4g}', *(f'{s:.4f}' for s in shares)])
     save_figure(plot_group(line, vocab), plot)
 
 # %% ../../nbs/inference/07_video.ipynb #f10ff556
@@ -237,6 +248,7 @@ def watch(
 )->dict: # frames, seconds, dropped, breaks, sound, whole; for each face its seconds and most frequent emotion
     "Read a film to its end, what is live until Ctrl-C, in constant memory. Files appear complete or not at all."
     line, every = Timeline(), kwargs.get('every', 1)
+    if group: check_new(group)                         # before its PNG is named after it
     files = out, table, plot, group, group and Path(group).with_suffix('.png')
     _check_watch(seconds, files)
     if out: _codec(out)
@@ -257,7 +269,7 @@ def watch(
         if plot: save_figure(plot_timeline(line, predictor.vocab), paths[2])
         if group: _write_group(line, predictor.vocab, *paths[3:])
     lost = dict(dropped=getattr(images, 'dropped', 0), breaks=getattr(images, 'breaks', 0), sound=sound)
-    lost['whole'] = not total or t * fps + 1 >= .98 * total
+    lost['whole'] = not total or show or t * fps + 1 >= .98 * total            # a window may be closed before
     rate = (n - 1) / t if t else fps                 # not every video keeps the rate that it claims
     of = lambda counts: dict(seconds=round(sum(counts.values()) / rate, 2), emotion=max(counts, key=counts.get))
     return dict(frames=n, seconds=round(t, 3), claimed=total, faces={k: of(v) for k, v in faces.items()}) | lost

@@ -23,7 +23,7 @@ def write_weights(
     path, # the safetensors file
     meta:dict, # strings by name
 ):
-    "Write tensors to a safetensors file, whole or not at all; `OSError` where it can't be written."
+    "Write tensors to a safetensors file, whole or not at all; `FerError` where it can't be written."
     with atomic(path) as tmp:
         try: save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, tmp, metadata=meta)
         except SafetensorError as e: raise OSError(str(e)) from e
@@ -77,6 +77,7 @@ def load_model(
         arch, head, channels = (spec[k] for k in ('arch', 'head', 'channels'))
         model = create_model(arch, len(spec['vocab']), False, head, CHANNELS[channels]).eval()
         _fill(model, state)
+    except FerError as e: raise FerError(f"the network of {path} can't be built: {e}") from e
     except Exception as e: raise misfit(path, (str(e).splitlines() or [type(e).__name__])[0]) from e
     check_blank(lambda face: predict(model, face_input(spec), face), spec, path)
     return model, spec
