@@ -50,7 +50,7 @@ MAX_PIXELS = 120_000_000      # of an image that is read
 def open_image(
     source, # a path, a binary file, or a PIL image
     max_side:int=2048, # larger images are reduced to this, pixels
-    max_pixels:int=MAX_PIXELS, # images that claim more are refused before they are read; twice Pillow's limit at most
+    max_pixels:int=MAX_PIXELS, # images that claim more are refused unread; at most twice Pillow's own limit
 )->tuple: # uint8 array, [h,w] for grey or [h,w,3] for colour, and by how much it was reduced (1.0 for not at all)
     "Read an image upright, in 8 bits, without transparency; `FerError` says why where it can't be read."
     name = source if isinstance(source, (str, Path)) else getattr(source, 'name', None) or 'what was given'

@@ -90,13 +90,20 @@ class FaceDL(TfmdDL):
         x = torch.from_numpy(np.asarray(rows.faces.pixels[at])) if x is None else x[torch.from_numpy(at).to(x.device)]
         codes = self.codes()
         x = TensorImage(x[:, None])
-        return (x,) if codes is None else (x, TensorCategory(torch.from_numpy(codes[rows.labels[at]])))
+        if codes is None: return (x,)
+        y = codes[rows.labels[at]]
+        if (y < 0).any():
+            name = rows.faces.vocab[rows.labels[at][y < 0][0]]
+            raise FerError(f"a face has the class {name}, which the DataLoaders don't know; take those of some classes "
+                           "first: faces.only('happy', 'sad')")
+        return x, TensorCategory(torch.from_numpy(y))
 
     def codes(self):
         "The DataLoaders' code for each of the FaceSet's, or None where the dataset has no labels; looked up once."
         if not hasattr(self, '_codes'):
             labelled = len(self.dataset.tls) > 1
-            self._codes = np.array([self.vocab.o2i[v] for v in self.rows.faces.vocab]) if labelled else None
+            self._codes = None
+            if labelled: self._codes = np.array([self.vocab.o2i.get(v, -1) for v in self.rows.faces.vocab])
         return self._codes
 
     def create_batches(self, samps):

@@ -222,16 +222,16 @@ def plot_audit(
     "Examples of what each rule found; a duplicate below the face that it repeats, a conflict with both labels."
     import matplotlib.pyplot as plt
     shown = [r for r in audit.summary.itertuples() if r.found] or list(audit.summary.itertuples())[:1]
-    columns = min(columns, max(8, *(r.found for r in shown)))
+    if not shown: raise FerError('no rule was run, so there is nothing to draw')
+    columns = min(columns, max([8, *(r.found for r in shown)]))
     rng = np.random.default_rng(seed)
     pages = [_examples(audit, r, columns, rng) for r in shown]
     rows = [len(page) / audit.faces.pixels.shape[1] for page, _ in pages]
     fig, axes = plt.subplots(len(rows), 1, figsize=(.8 * columns, .85 * sum(rows) + .5 * len(rows)), squeeze=False,
                              height_ratios=rows, layout='constrained')
-    width = audit.faces.pixels.shape[2]
     for ax, r, (page, names) in zip(axes[:, 0], shown, pages):
         ax.imshow(page, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
-        ax.set_xticks(width * (np.arange(len(names)) + .5) - .5, names, fontsize=7)
+        ax.set_xticks(audit.faces.pixels.shape[2] * (np.arange(len(names)) + .5) - .5, names, fontsize=7)
         ax.set_yticks([])
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)

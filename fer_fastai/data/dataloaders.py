@@ -22,11 +22,11 @@ with quiet_fastai():
     from fastai.vision.core import PILImage, imagenet_stats
 from ..images import as_image
 from .faceset import FaceSet, wrong_with
-from .splits import split_faces
+from .splits import exact_groups, split_faces
 from .cropping import fit_crop
 from .readers import read_faces
 from .augment import FaceInput, random_views
-from .batches import FaceDL, FaceRow, FaceRows, get_label, get_pixels, on_device, training_rows
+from .batches import _release, FaceDL, FaceRow, FaceRows, get_label, get_pixels, on_device, training_rows
 
 # %% ../../nbs/data/15_dataloaders.ipynb #c331c360
 class FaceTransform(RandTransform):
@@ -55,8 +55,8 @@ class FaceImage(PILImage):
     _show_args = dict(cmap='gray', vmin=0, vmax=255)
     @classmethod
     def create(cls, o, **kwargs):
-        if not isinstance(o, (np.ndarray, Image.Image)): o = as_image(o)[0]
-        im = o if isinstance(o, Image.Image) else Image.fromarray(np.asarray(o, dtype=np.uint8))
+        if not isinstance(o, Image.Image) and getattr(o, 'dtype', None) != np.uint8: o = as_image(o)[0]
+        im = o if isinstance(o, Image.Image) else Image.fromarray(np.asarray(o))
         return cls(im.convert('L'))
 
 # %% ../../nbs/data/15_dataloaders.ipynb #8dbd4e62
@@ -206,10 +206,21 @@ def get_dls(
     if train < bs or not valid:
         raise FerError(f'{train} training and {valid} validation faces are too few for batches of {bs}; give more, '
                        f'or a smaller batch size (bs, --batch-size)')
-    if say: say(f'{train} training and {valid} validation faces, {_way(dls.train, single, num_workers)}{left_out}')
+    if say:
+        way = _way(dls.train, single, num_workers)
+        say(f'{train} training and {valid} validation faces{_copies(source)}, {way}{left_out}')
     return dls
 
 # %% ../../nbs/data/15_dataloaders.ipynb #32d6c697
+def _copies(faces):
+    "How many of the given Validation faces Training has, too, in words."
+    use = faces.table.usage.to_numpy()
+    if 'Validation' not in use: return ''
+    photo = exact_groups(faces.pixels)
+    _release(faces.pixels)
+    n = int(np.isin(photo[use == 'Validation'], photo[use == 'Training']).sum())
+    return f' ({n} of them copies of training faces)' if n else ''
+
 def _way(dl, single, workers):
     "How a DataLoader reads, in words."
     if single and not workers: return 'read one by one'

@@ -83,8 +83,8 @@ def _labelled_files(root, vocab):
         if not files: raise FerError(f'folder {folder} is empty: put images into it, or remove it')
         other += more
         for p in files:
-            said = re.match('|'.join(USAGES), p.name)
-            rows.append((p, label, said[0] if said else USAGE_WORDS[top.name.lower()] if split else 'Training'))
+            said, usage = re.match('|'.join(USAGES), p.name), USAGE_WORDS[top.name.lower()] if split else 'Training'
+            rows.append((p, label, said[0] if said and (usage == 'Test' or not split) else usage))
     return sorted(rows, key=_place), other
 
 # %% ../../nbs/data/09_folders.ipynb #992cb17e

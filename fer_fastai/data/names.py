@@ -32,6 +32,7 @@ def class_code(
 ):
     "The class of a cell or folder: a code of `vocab`, or a name."
     text = str(name).strip()
+    if text in vocab: return list(vocab).index(text)                 # also where names are numbers
     if re.fullmatch(r'\d+(\.0)?', text):
         if float(text) < len(vocab): return int(float(text))
         codes = f'0 ({vocab[0]}) to {len(vocab) - 1} ({vocab[-1]})'

@@ -126,6 +126,14 @@ def duplicate_groups(
     return _photos(_small(pixels, at[first]), near)[group]
 
 # %% ../../nbs/data/01_splits.ipynb #4ce9208a
+def _first_fits(size, limit):
+    "Which of some groups to take, in their order, for at most `limit` faces."
+    taken = np.cumsum(size) <= limit
+    if size[taken].sum() >= .75 * limit: return taken
+    for i in np.flatnonzero(~taken):                   # behind a large group that stood in the way
+        taken[i] = size[taken].sum() + size[i] <= limit
+    return taken
+
 def split_groups(
     label:np.ndarray, # int [n]
     group:np.ndarray, # int [n]: equal numbers stay on one side
@@ -138,7 +146,7 @@ def split_groups(
     chosen = np.zeros(len(first), dtype=bool)
     for c in np.unique(label[first]):
         mine = order[label[first][order] == c]
-        chosen[mine[np.cumsum(size[mine]) <= round(valid_pct * size[mine].sum())]] = True
+        chosen[mine[_first_fits(size[mine], round(valid_pct * size[mine].sum()))]] = True
     return chosen[group]
 
 # %% ../../nbs/data/01_splits.ipynb #31b9bd50
@@ -148,7 +156,7 @@ def split_faces(
     seed:int=0, # another seed, another split
     near:float=.95, # correlation for a near duplicate; None for exact ones only
 )->tuple: # train and validation positions in `faces`, int arrays
-    "Stratified positions for training and validation, no duplicate on both sides."
+    "Stratified positions for training and validation, no duplicate on both sides; a given validation set as it is."
     use = faces.table.usage.to_numpy()
     train, valid = np.flatnonzero(use == 'Training'), np.flatnonzero(use == 'Validation')
     if not len(train): raise FerError('there are no Training faces to learn from')

@@ -64,6 +64,8 @@ def add_votes(
 )->FaceSet: # with columns vote_angry … vote_not_a_face, all 0 for a face without votes
     "Put the FER+ votes beside the faces; `FerError` where they don't belong together."
     votes = _votes(path)
+    if not {*VOTES.values()} & {*faces.vocab}:
+        raise FerError(f"FER+ has no votes for {', '.join(faces.vocab)}; leave the votes out")
     row = pd.to_numeric(faces.table.source.str.removeprefix('row '), errors='coerce')
     if row.isna().any():
         raise FerError(f'the votes go with a CSV, row by row; these faces come from elsewhere '

@@ -59,8 +59,9 @@ def load_run(
         if not isinstance(n, int) or n < 1 or not 0 <= f1 <= 1: raise ValueError(f'n is {n}, macro-F1 {f1}')
         kept = _kept(path, part) if path.is_dir() else dict(right=bits_right(said['right'][part], n))
         if len(kept['right']) != n: raise ValueError(f"there are {len(kept['right'])} predictions for {n} faces")
-        group, digest = _same_but_seed(said, path.stem), figures.get('digest')
-        return dict(name=path.stem, group=group, seed=_seed(said), n=n, macro_f1=f1, digest=digest) | kept
+        name = path.name if path.is_dir() else path.stem             # of a folder lr0.01 all
+        group, digest = _same_but_seed(said, name), figures.get('digest')
+        return dict(name=name, group=group, seed=_seed(said), n=n, macro_f1=f1, digest=digest) | kept
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as e:
         raise FerError(f'{run} does not say which faces of {part} were right ({e}); compare the run folder, '
                        'or record it again') from e
@@ -111,7 +112,7 @@ def compare(
     each = [load_run(r, part) for r in runs]
     stems = [e['name'] for e in each]
     for e, r in zip(each, runs):
-        if stems.count(e['name']) > 1: e['name'] = '/'.join(Path(r).with_suffix('').parts[-2:])
+        if stems.count(e['name']) > 1: e['name'] = '/'.join([*Path(r).parts[-2:-1], e['name']])
     if len(each) > 1: _check_same(each)
     table = pd.DataFrame([_row(e, each[0]) for e in each])
     if len(each) > 1: table.loc[1:, 'p_holm'] = holm(table.p[1:])

@@ -20,6 +20,8 @@ def _check(probs, targets, c):
     "`FerError` unless these are c finite numbers for each target."
     if probs.shape != (len(targets), c) or not len(targets):
         raise FerError(f'probabilities {probs.shape} do not go with {len(targets)} targets and {c} classes')
+    if targets.min() < 0 or targets.max() >= c:
+        raise FerError(f'targets go from {targets.min()} to {targets.max()}; give codes from 0 to {c - 1}')
     if not np.isfinite(probs).all():
         raise FerError('some probabilities are not finite: the training went astray; lower the learning rate')
 
@@ -88,9 +90,9 @@ def test_parts(
 def new_photos(
     faces:FaceSet, # with Training faces
 )->np.ndarray: # bool [n]
-    "Of which faces has Training no copy, not even a nearly equal one?"
+    "Of which faces has Training (or a given Validation) no copy, not even a nearly equal one?"
     photo = duplicate_groups(faces.pixels)
-    return ~np.isin(photo, photo[faces.table.usage == 'Training'])
+    return ~np.isin(photo, photo[faces.table.usage.isin(['Training', 'Validation'])])
 
 # %% ../../nbs/evaluation/02_metrics.ipynb #6273b425
 def judge(

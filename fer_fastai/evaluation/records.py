@@ -152,6 +152,8 @@ def seed_table(
     rows = []
     for name in names:
         records = family.get(name, [])
+        if other := [r for r in records if part not in r['figures']]:
+            raise FerError(f"{name} was not measured on {part}; it was on {', '.join(other[0]['figures'])}")
         row = dict(name=name, runs=0)
         if records: row |= _seed_figures(records, part)
         if records and name != base: row |= _seed_differences(records, family.get(base, []), part)

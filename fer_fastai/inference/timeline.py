@@ -61,12 +61,15 @@ class Timeline:
             self.all.add(t, 'faces', values)
         if len(self.frames) > self.each.most // 10: self._forget(seen)
 
-    def _forget(self, seen):
-        "Keep the faces that are there, and those that were seen longest."
-        kept = {*seen, *(k for k, _ in self.frames.most_common(self.each.most // 20))}
-        self.frames = Counter({k: n for k, n in self.frames.items() if k in kept})
-        self.each.sums = {at: v for at, v in self.each.sums.items() if at[0] in kept}
-        self.forgot = True
+
+# %% ../../nbs/inference/05_timeline.ipynb #edb79880
+@patch
+def _forget(self:Timeline, seen):
+    "Keep the faces that are there, and those that were seen longest."
+    kept = {*seen, *(k for k, _ in self.frames.most_common(self.each.most // 20))}
+    self.frames = Counter({k: n for k, n in self.frames.items() if k in kept})
+    self.each.sums = {at: v for at, v in self.each.sums.items() if at[0] in kept}
+    self.forgot = True
 
 # %% ../../nbs/inference/05_timeline.ipynb #10d4fe42
 @patch

@@ -6,7 +6,7 @@
 __all__ = ['Seen', 'follow', 'watch']
 
 # %% ../../nbs/inference/07_video.ipynb #69dc5188
-import contextlib, heapq, itertools, os, sys
+import contextlib, itertools, os, sys
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ import numpy as np
 from ..core import FerError, progress as bar
 from ..files import atomic, check_new, csv_rows, save_figure
 from .predictor import Predictor
-from .frames import frames, is_live
+from .frames import add_sound, frames, is_live
 from .tracking import Tracker
 from .timeline import Timeline, plot_group, plot_timeline
 
@@ -131,47 +131,6 @@ def _with_boxes(video, path, fps, uncertain, stack):
         write(t, drawn)
         yield t, image, seen
 
-# %% ../../nbs/inference/07_video.ipynb #21dba5f0
-def _packets(stream, out, start, seconds):
-    "The packets of a stream as (time, stream to write to, packet), from a time on and for so long."
-    shift = round(start / stream.time_base)
-    for packet in stream.container.demux(stream):
-        if packet.dts is None: continue                           # the last one is empty
-        packet.dts, packet.pts = packet.dts - shift, packet.pts - shift
-        time = float(packet.dts * packet.time_base)
-        if time > seconds: return
-        if time >= 0 or not shift: yield time, out, packet
-
-def _mix(film, silent, mixed, seconds):
-    "Images of one video and sound of another into a third, in the order of time; how many packets of sound."
-    first = film.streams.video[0]
-    start = (first.start_time or 0) * first.time_base             # a recording need not begin at 0, OpenCV's does
-    inputs = silent.streams.video[0], film.streams.audio[0]
-    images, sound = outputs = [mixed.add_stream_from_template(s) for s in inputs]
-    parts = [_packets(s, out, at, seconds) for s, out, at in zip(inputs, outputs, (0, start))]
-    heard = 0
-    for _, out, packet in heapq.merge(*parts, key=lambda p: p[0]):
-        packet.stream = out
-        mixed.mux(packet)
-        heard += out is sound
-    return heard
-
-# %% ../../nbs/inference/07_video.ipynb #fcb0a643
-def _add_sound(path, source, seconds):
-    "Give a silent video the sound of its source, up to a time: 'kept', 'none', or why it couldn't be."
-    try: import av
-    except ImportError: return "no PyAV; pip install 'fer_fastai[sound]'"
-    mixed = Path(path).with_name(f'mixed{Path(path).suffix}')
-    try:
-        with av.open(str(source)) as film:
-            if not film.streams.audio: return 'none'
-            with av.open(str(path)) as silent, av.open(str(mixed), 'w') as out: heard = _mix(film, silent, out, seconds)
-        if not heard: return 'none'
-        os.replace(mixed, path)
-    except (av.FFmpegError, ValueError) as e: return f'it does not fit into {Path(path).suffix} ({e})'
-    finally: mixed.unlink(missing_ok=True)
-    return 'kept'
-
 # %% ../../nbs/inference/07_video.ipynb #2bc73e28
 def _check_window():
     "`FerError` where no window can be opened; on Linux OpenCV would end the process."
@@ -265,7 +224,7 @@ def watch(
             if show: video = _shown(video, predictor.uncertain)
             n, t, faces = _noted(video, line, csv_file and csv_rows(csv_file), predictor, every, live)
         if out and n: _check_whole(paths[0])
-        sound = _add_sound(paths[0], source, t + 1 / fps) if out and n and not live else ''
+        sound = add_sound(paths[0], source, t + 1 / fps) if out and n and not live else ''
         if plot: save_figure(plot_timeline(line, predictor.vocab), paths[2])
         if group: _write_group(line, predictor.vocab, *paths[3:])
     lost = dict(dropped=getattr(images, 'dropped', 0), breaks=getattr(images, 'breaks', 0), sound=sound)

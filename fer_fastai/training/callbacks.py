@@ -12,7 +12,7 @@ import numpy as np, torch
 import torch.nn.functional as F
 from fastcore.basics import store_attr
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from ..core import quiet_fastai, seed_everything
+from ..core import FerError, quiet_fastai, seed_everything
 with quiet_fastai():
     from fastai.callback.core import Callback
     from fastai.callback.schedule import ParamScheduler
@@ -30,15 +30,18 @@ def bare(
     return getattr(model, 'module', model)
 
 class EMA(Callback):
-    "Exponential moving average of the weights, torch's `AveragedModel`; validation sees the average, `average.module`."
+    """Exponential moving average of the weights, torch's `AveragedModel`; validation sees the average, and the model
+    has it after the fit. The learning-rate finder goes without."""
     order = 12
     def __init__(self,
         model, # the Learner's, on its device
         decay:float=.999, # of the old average at each step, from 0 to 1
     ): self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    def before_fit(self): self.run = not hasattr(self.learn, 'lr_finder')
     def after_step(self): self.average.update_parameters(bare(self.model))
     def before_validate(self): self.swap()
     def after_validate(self): self.swap()
+    def after_fit(self): bare(self.model).load_state_dict(self.average.module.state_dict())
     def swap(self):
         "Exchange the weights of the model and of the average."
         ours, theirs = bare(self.model).state_dict(), self.average.module.state_dict()
@@ -48,9 +51,11 @@ class EMA(Callback):
             theirs[k].copy_(kept)
 
 # %% ../../nbs/training/02_callbacks.ipynb #94b95b33
+# long: the hooks of a fastai Callback
 class VoteLabels(Callback):
     """Before each epoch, draws a share of the training labels from the votes; validation keeps its labels.
-    Where the labels are FER+'s, from the shares of the votes, else from `label_shares`."""
+    Where the labels are FER+'s, from the shares of the votes, else from `label_shares`. An interrupted fit leaves the
+    drawn labels, until `after_fit` or the next fit with votes."""
     order = -19                                                   # after the epoch's seed
     def __init__(self,
         faces:FaceSet, # with votes, else `FerError`
@@ -61,12 +66,13 @@ class VoteLabels(Callback):
     @property
     def rows(self):
         "The training faces, behind what a distributed training puts around their DataLoader."
-        return getattr(self.dls.train, 'dl', self.dls.train).rows
+        rows = getattr(getattr(self.dls.train, 'dl', self.dls.train), 'rows', None)
+        if rows is None: raise FerError('labels are drawn for whole batches only; leave by_item out')
+        return rows
     def before_fit(self):
-        self.before = self.rows.labels
         if self.faces.vocab != FERPLUS:
             self.shares = torch.from_numpy(label_shares(self.faces, self.rows.where))
-    def after_fit(self): self.rows.labels = self.before           # a later fit and the plots see the true labels
+    def after_fit(self): self.rows.labels = self.rows.faces.labels      # a later fit and the plots see the true ones
     def before_epoch(self):
         drawn = (torch.rand(len(self.labels)) < self.share) & (self.shares.sum(1) > 0)
         labels = self.labels.copy()

@@ -122,6 +122,9 @@ def _check(recipe):
                        "cropped; give a larger resize")
     if recipe.choose == 'last' and recipe.patience:
         raise FerError('the last epoch is kept and none is waited for; set patience to 0')
+    if recipe.loss == 'focal' and (recipe.label_smoothing or recipe.balance):
+        raise FerError('focal loss goes without class weights and label smoothing; set balance and label_smoothing '
+                       'to 0')
     if recipe.votes and recipe.sampler == 'smote':
         raise FerError('faces that SMOTE makes have no votes; leave votes or the sampler out')
 

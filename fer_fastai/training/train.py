@@ -24,7 +24,8 @@ from .recipes import RECIPES
 from .callbacks import Degrade, EMA, EpochSeed, OneCycle, Teachers, VoteLabels
 from .checkpoints import RunKeeper, load_checkpoint
 from .resume import begin_run, take_up
-from .setup import alone, build_for, check_start, dls_for, find_lr, load_teachers, metadata_for
+from .setup import (
+    alone, build_for, check_start, dls_for, find_lr, load_teachers, metadata_for, seen_before)
 from .report import report, write_page
 
 # %% ../../nbs/training/09_train.ipynb #ec6faa4f
@@ -134,6 +135,8 @@ def _train(faces, recipe, run, resume, source, progress, say):
     if resume and run.has('metrics'): return _finished(run, lead)
 
     t = _prepare(recipe or RECIPES['paper'], faces, run)
+    if lead and (known := seen_before(t.recipe, faces)):
+        say(f"{', '.join(known)}: may have learned from faces that validate here, so validation can look too good")
     if lead and not resume: begin_run(faces, t.recipe, run.folder, source)
 
     bar = progress and lead
