@@ -67,7 +67,8 @@ def open_image(
             a = _plain(im, max_side, name, full in ('PNG', 'PPM', 'JPEG2000'))
             return a, side / max(a.shape[:2])
     except FerError: raise
-    except Image.DecompressionBombError as e: raise FerError(_too_large(name, min(max_pixels, 2 * Image.MAX_IMAGE_PIXELS))) from e
+    except Image.DecompressionBombError as e:
+        raise FerError(_too_large(name, min(max_pixels, 2 * Image.MAX_IMAGE_PIXELS))) from e
     except FileNotFoundError as e: raise FerError(f'{name} is not there; check the path') from e
     except Image.UnidentifiedImageError as e:
         if str(name).lower().endswith(('.heic', '.heif')):
