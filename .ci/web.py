@@ -47,7 +47,7 @@ def photos():
     far[500:650, 1300:1428] = small
     return dict(hopper=hopper, astronaut=astronaut, both=both, far=far)
 
-CALL = "const {opened, cropFace, grey, read} = await import('./page.js'); const tools = await opened;"
+CALL = "const {opened, cropFace, drawn, grey, read} = await import('./page.js'); const tools = await opened;"
 
 def in_page(tab, body, *args): return tab.evaluate(f'async args => {{ {CALL} {body} }}', list(args))
 
@@ -93,6 +93,12 @@ def compare_photos(tab, predictor, images):
         rows[name] = dict(faces=len(said), box=int(np.abs(np.array(boxes) - [g[:4] for g, _ in ours]).max()), grey_levels=grey,
                           probability=float(np.abs(p - theirs).max()), milliseconds=round(1000 * seconds))
     return rows
+
+def check_transparent(tab):
+    "What is transparent is white."
+    said = in_page(tab, "const c = drawn(new OffscreenCanvas(8, 8), 8, 8, 8);"
+                   "return Array.from(c.getContext('2d').getImageData(0, 0, 8, 8).data)")
+    assert set(said) == {255}, set(said)
 
 def slow_leave(tab):
     "From now on the browser takes half a second to give leave for the camera, as with a question to the visitor."
@@ -169,6 +175,7 @@ def main():
             if name == 'desktop':
                 crops, off = compare_crops(tab, predictor)
                 rows = compare_photos(tab, predictor, images)
+                check_transparent(tab)
             try_by_hand(tab, d, images['hopper'])
             args.folder.mkdir(parents=True, exist_ok=True)
             tab.screenshot(path=str(args.folder/f'web_{name}.jpg'), type='jpeg', quality=80, full_page=name == 'phone')

@@ -79,6 +79,7 @@ if __name__ == '__main__':
     args = parser.parse_args()
     faces = read_faces(args.source).usage('Training')
     done = json.loads(args.out.read_text()) if args.out.exists() else dict(rows=[], data=faces.fingerprint)
+    if done['data'] != faces.fingerprint: parser.error(f'{args.out} is of other faces; name another file (--out)')
     for name in args.only.split(';'):
         row = measure(faces, CANDIDATES[name], args.minutes)
         done['rows'].append(dict(name=name, minutes=args.minutes, **row, recipe=asdict(CANDIDATES[name]), stages=NETS.get(CANDIDATES[name].arch), **surroundings()))

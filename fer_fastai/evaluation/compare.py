@@ -35,14 +35,16 @@ def _seed(said):
     return said['seed'] if 'seed' in said else recipe.get('seed') if isinstance(recipe, dict) else None
 
 def _same_but_seed(said, name):
-    "What seeds of one run share: the recipe, but for the seed, the start that it names, and the steps of a given time."
+    """What seeds of one run share: the faces, and the recipe, but for the seed, the start that it names, and the steps
+    of a given time."""
     recipe, family = said.get('recipe'), said.get('family')
     minutes = said.get('budget', {}).get('minutes')
     if not isinstance(recipe, dict): share = name if family is None else said['name']
     else:
         share = {k: v for k, v in recipe.items() if k not in (('seed', 'epochs', 'steps') if minutes else ('seed',))}
         if family is not None: share['pretrained'] = bool(share.get('pretrained'))      # the model of its seed
-    return hashlib.sha256(json.dumps([family, minutes, share], sort_keys=True).encode()).hexdigest()[:16]
+    faces = said.get('data', {}).get('fingerprint')
+    return hashlib.sha256(json.dumps([family, minutes, faces, share], sort_keys=True).encode()).hexdigest()[:16]
 
 # %% ../../nbs/evaluation/05_compare.ipynb #13c0de05
 def load_run(

@@ -91,8 +91,9 @@ def answers_of(
 
 def _member(lab, key, pixels):
     "A model's answers to PublicTest, made once, and milliseconds a face."
-    net, ask = answers_of(lab, None if key == PACKAGED else lab.folder(key))
-    probs = cached(lab, f"PublicTest_{key.replace('/', '_')}", lambda: ask(pixels))
+    model = PACKAGED if key == PACKAGED else lab.folder(key)
+    net, ask = answers_of(lab, model)
+    probs = cached(lab, f"PublicTest_{key.replace('/', '_')}", lambda: ask(pixels), model)
     return probs, _milliseconds(net.model, net.prep, pixels[:256], net.spec['tta'])
 
 # %% ../../nbs/studies/05_analyses.ipynb #0946a04a

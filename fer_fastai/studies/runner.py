@@ -48,6 +48,7 @@ class Lab:
         self.plain, self.faces = faces, with_validation(faces)
         self.out, self.source = Path(out), source
         self.epochs, self.minutes = epochs, minutes
+        self.asked = dict(epochs=epochs, minutes=minutes)
         self.progress, self.say = progress, say
 
     def folder(self, key): return self.out/key
@@ -69,8 +70,22 @@ def write(self:Lab,
     said:dict, # what it found; what JSON can hold
 ):
     "Write the record of a trial; then it is done."
-    head = dict(family=trial.study, name=trial.name, seed=trial.seed, needs=list(trial.needs))
+    head = dict(family=trial.study, name=trial.name, seed=trial.seed, needs=list(trial.needs), asked=self.asked)
     write_json(self.file(trial.key), head | said)
+
+
+# %% ../../nbs/studies/00_runner.ipynb #f72d4314
+@patch
+def check(self:Lab,
+    key:str, # of a trial that is done
+):
+    "`FerError` where its record is of other faces, or of another budget than the one that is asked for now."
+    said = self.result(key)
+    faces, asked = said.get('data', {}).get('fingerprint'), said.get('asked')
+    if faces and faces != self.plain.fingerprint: other = 'other faces'
+    elif asked and asked != self.asked: other = 'another budget (--epochs, --budget-minutes)'
+    else: return
+    raise FerError(f'{self.file(key)} is of {other}; name another folder (--out)')
 
 # %% ../../nbs/studies/00_runner.ipynb #8770fe68
 @patch
@@ -102,7 +117,7 @@ def adopt(self:Lab,
         said = read_record(model.with_suffix('.json'), self.plain.fingerprint)
         self.folder(key).mkdir(parents=True)
         with atomic(Run(self.folder(key)).path('model')) as tmp: shutil.copyfile(model, tmp)
-        write_json(self.file(key), said)
+        write_json(self.file(key), {k: v for k, v in said.items() if k != 'asked'})       # fits any budget
         taken.append(key)
     return taken
 
@@ -126,7 +141,8 @@ def run_trial(
     "Do one trial here and write its record."
     with claim(lab.file(trial.key)) as mine:
         if not mine or lab.left(trial.key) and not resume: return False
-        if not lab.done(trial.key):
+        if lab.done(trial.key): lab.check(trial.key)
+        else:
             seed_everything(trial.seed)
             trial.make(lab, trial)
         return True
@@ -187,6 +203,8 @@ def run_study(
 )->dict: # done, failed, left, waiting: lists of keys
     "Do all that others sharing the folder are not at; wait for what is still needed."
     failed = set()
+    for t in trials:
+        if lab.done(t.key): lab.check(t.key)
     while True:
         todo, taken, left = _standing(lab, trials, failed)
         ready = lambda t: t.key not in taken and (resume or t.key not in left) and all(map(lab.done, t.needs))

@@ -111,7 +111,7 @@ def _embedded(key):
     def features(lab, trial):
         model, spec = load_model(lab.folder(key))
         make = lambda: embeddings(model, face_input(spec), lab.faces.pixels, progress=lab.progress)
-        return cached(lab, f"embeddings_{key.replace('/', '_')}", make)
+        return cached(lab, f"embeddings_{key.replace('/', '_')}", make, lab.folder(key))
     return features
 
 # %% ../../nbs/studies/04_trainings.ipynb #d8243212
@@ -220,9 +220,8 @@ def _timed_by(name, s):
 
 def _backbone(lab, trial):
     "Train a backbone, and measure what it costs."
-    recipe = even(trial.name)
-    if trial.needs: recipe = recipe.but(**{k: lab.result(trial.needs[0])['budget'][k] for k in ('epochs', 'steps')})
-    said = train_trial(lab, trial, recipe, lab.faces)
+    budget = lab.result(trial.needs[0])['budget'] if trial.needs else None
+    said = train_trial(lab, trial, even(trial.name), lab.faces, budget=budget)
     r = said['recipe']
     cost = costs(load_model(lab.folder(trial.key))[0], (r['channels'], r['size'], r['size']))
     lab.write(trial, said | dict(cost=cost))

@@ -12,14 +12,17 @@ import numpy as np, torch
 from ..core import FerError, quiet_fastai, seed_everything
 with quiet_fastai():
     from fastai.callback.core import Callback, CancelFitException
-from ..files import atomic
+from ..files import atomic, sha256_of
 from ..runs import Run
 from ..data.faceset import FaceSet
+from ..data.splits import with_validation
 from ..models.spec import tempered
+from ..models.locate import model_file
 from ..evaluation.calibration import best_temperature
 from ..evaluation.metrics import evaluate, judge, test_parts
 from ..evaluation.records import recorded, right_bits
 from ..training.recipe import Recipe
+from ..training.resume import digests
 from ..training.setup import build_for, dls_for
 from ..training.train import train
 from .runner import Lab, Trial
@@ -53,15 +56,16 @@ def seconds_per_step(
 # %% ../../nbs/studies/01_trials.ipynb #459e7876
 def planned(
     recipe:Recipe,
-    faces:FaceSet, # with Validation faces
+    faces:FaceSet, # without Validation faces, those that the recipe splits off are left out
     epochs:int=None, # the budget, …
     minutes:float=None, # … or this one; where both are None, the recipe's own epochs
 )->Recipe: # with epochs and steps
     "The recipe within a budget."
+    epochs = epochs or recipe.epochs
+    if minutes is None and recipe.sampler != 'smote': return recipe.but(epochs=epochs)
+    faces = with_validation(faces, recipe.valid_pct, recipe.seed)
     whole = _training(faces) // recipe.batch_size
-    if minutes is None:
-        steps = whole if recipe.sampler == 'smote' else recipe.steps       # more faces, but no more steps
-        return recipe.but(epochs=epochs or recipe.epochs, steps=steps)
+    if minutes is None: return recipe.but(epochs=epochs, steps=whole)      # SMOTE: more faces, but no more steps
     steps = max(10, int(60 * minutes / seconds_per_step(recipe, faces)))
     epochs = math.ceil(steps / whole)
     return recipe.but(epochs=epochs, steps=steps // epochs)
@@ -93,15 +97,19 @@ def train_trial(
     recipe:Recipe,
     faces:FaceSet,
     start:str=None, # key of the trial whose model it starts from
+    budget:dict=None, # that of another trial's record, to take
 )->dict: # the run's record, with the budget
     "Train, or go on with what a stopped process left."
     run = lab.folder(trial.key)
     begun = run.exists()                                          # then it has a plan of its own
-    plan = None if begun else _plan(lab, trial, recipe, faces, start)
+    if begun: plan = None
+    elif budget: plan = recipe.but(seed=trial.seed, epochs=budget['epochs'], steps=budget['steps'])
+    else: plan = _plan(lab, trial, recipe, faces, start)
     train(faces, plan, run, resume=begun, source=lab.source, progress=lab.progress, say=lab.say)
     said = recorded(run)
     used = said['recipe']
-    budget = dict(epochs=used['epochs'], steps=used.get('steps', 0), minutes=lab.minutes or trial.minutes)
+    minutes = budget['minutes'] if budget else None if lab.epochs else lab.minutes or trial.minutes
+    budget = dict(epochs=used['epochs'], steps=used.get('steps', 0), minutes=minutes)
     return dict(budget=budget) | said | dict(data=said['data'] | lab.about(faces))
 
 # %% ../../nbs/studies/01_trials.ipynb #5b90c698
@@ -149,9 +157,11 @@ def cached(
     lab:Lab,
     name:str, # of the array
     make, # () -> array, called where it isn't there
+    model=None, # whose answers it holds, as for `model_file`
 )->np.ndarray:
-    "An array that several trials use: made by the first."
-    path = lab.out/f'{name}_{lab.faces.fingerprint}.npy'
+    "An array that several trials use: made by the first; another for other faces, another order, another model."
+    weights = sha256_of(model_file(model))[:8] if model else 'none'
+    path = lab.out/f"{name}_{digests(lab.faces)['order']}_{weights}.npy"
     if not path.exists():
         a = make()
         with atomic(path) as tmp, open(tmp, 'wb') as f: np.save(f, a, allow_pickle=False)

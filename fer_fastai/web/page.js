@@ -19,6 +19,8 @@ function drawn(source, width, height, most) {
   const out = new OffscreenCanvas(Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale)))
   const context = out.getContext('2d', { willReadFrequently: true })
   context.imageSmoothingQuality = 'high'
+  context.fillStyle = '#fff'                         // what is transparent is white, as for the Predictor
+  context.fillRect(0, 0, out.width, out.height)
   context.drawImage(source, 0, 0, out.width, out.height)
   return out
 }
@@ -119,15 +121,24 @@ async function look(tools, file) {
     if (mine === turn) say(`${file.name || 'This'} is not an image that this browser can read. Take a JPEG, PNG or WebP.`)
     return
   }
-  if (mine !== turn) return
-  last = drawn(image, image.width, image.height, MOST)
-  await again(tools)
+  if (mine === turn) last = drawn(image, image.width, image.height, MOST)
+  image.close()
+  if (mine === turn) await again(tools)
 }
 
 async function again(tools) {
   if (!last || watching) return
-  const mine = ++turn, faces = await read(tools, last, at('crop').checked, false)
-  if (mine === turn) answer(tools, last, faces)
+  const mine = ++turn
+  try {
+    const faces = await read(tools, last, at('crop').checked, false)
+    if (mine === turn) answer(tools, last, faces)
+  } catch (e) { failed(mine, e) }
+}
+
+function failed(mine, e) {
+  if (mine !== turn) return
+  stop()
+  say(`That did not work (${e.message ?? e}). Reload the page.`)
 }
 
 // ---- the camera
@@ -185,7 +196,13 @@ async function watch(tools) {
     say('The camera gives no more images.')
   })
   Object.assign(video, { srcObject: stream, muted: true, playsInline: true })
-  await video.play()
+  try {
+    await video.play()
+    await follow(tools, video, mine)
+  } catch (e) { failed(mine, e) }
+}
+
+async function follow(tools, video, mine) {
   let faces = [], then = performance.now()
   while (mine === turn) {
     const image = drawn(video, video.videoWidth, video.videoHeight, CAMERA), now = performance.now()
@@ -226,4 +243,4 @@ async function open() {
 }
 
 export const opened = open()
-export { cropFace, fitCrop, grey, read }
+export { cropFace, drawn, fitCrop, grey, read }
