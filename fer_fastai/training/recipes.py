@@ -39,7 +39,8 @@ _GPU = Recipe(
     lr=.1, ema=.999, valid_pct=.1)
 _WIDE = SCRATCH.but(
     name='wide_scratch', arch='face_net_wide', scale=.2, shift=.1, lighting=.4, erase=.5, mixup=.2, ema=.999,
-    choose='last', why='quick_scratch with a network half as wide again, and faces changed as much as in native')
+    choose='last', why='quick_scratch with a network half as wide again, and faces changed as much as in native; no '
+    'better in as many epochs (results/experiments/seeds)')
 
 # %% ../../nbs/training/01_recipes.ipynb #b7a0ede7
 _SEEDS = 'results/experiments/seeds/'
