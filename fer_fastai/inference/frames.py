@@ -192,7 +192,8 @@ def _packets(stream, out, start, seconds):
     shift = round(start / stream.time_base)
     for packet in stream.container.demux(stream):
         if packet.dts is None: continue                           # the last one is empty
-        packet.dts, packet.pts = packet.dts - shift, packet.pts - shift
+        packet.dts -= shift
+        if packet.pts is not None: packet.pts -= shift
         time = float(packet.dts * packet.time_base)
         if time > seconds: return
         if time >= 0 or not shift: yield time, out, packet

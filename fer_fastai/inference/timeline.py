@@ -61,7 +61,6 @@ class Timeline:
             self.all.add(t, 'faces', values)
         if len(self.frames) > self.each.most // 10: self._forget(seen)
 
-
 # %% ../../nbs/inference/05_timeline.ipynb #edb79880
 @patch
 def _forget(self:Timeline, seen):
