@@ -8,6 +8,7 @@ __all__ = ['dls_for', 'build_for', 'check_start', 'load_teachers', 'seen_before'
 # %% ../../nbs/training/06_setup.ipynb #7de703af
 import contextlib, os
 from functools import partial
+from pathlib import Path
 import numpy as np
 from ..core import FerError, quiet_fastai
 with quiet_fastai():
@@ -96,7 +97,7 @@ def load_teachers(
 def seen_before(
     recipe:Recipe, # with a model in `pretrained`, or with `teachers`
     faces:FaceSet, # that it is trained on
-)->list: # of str
+)->list: # of names
     "The models of a recipe that may have learned from faces which validate here: same faces, another split."
     if (faces.table.usage == 'Validation').any(): return []      # a given split is a part of the faces' fingerprint
     start = [recipe.pretrained] if isinstance(recipe.pretrained, str) else []
@@ -106,7 +107,7 @@ def seen_before(
         share, seed = spec.get('split', (0., None))              # unknown in files of earlier versions
         return spec['data'] == data and not (seed == recipe.seed and share >= recipe.valid_pct)
     if names: data = faces.fingerprint
-    return [name for name in names if other(name)]
+    return [Path(name).name for name in names if other(name)]
 
 # %% ../../nbs/training/06_setup.ipynb #9110d667
 def metadata_for(
