@@ -48,7 +48,6 @@ def _check_faces(args):
     # what they are called doesn't count here: any model's logits are compared on them
     return FaceSet(pixels, pd.DataFrame(dict(label=labels % len(vocab), usage=usages, source='demo')), vocab)
 
-
 # %% ../../nbs/cli/05_share.ipynb #6a34b2b1
 def _to_file(args):
     "Export, then print what was checked."

@@ -203,13 +203,13 @@ def _mix(film, silent, mixed, seconds):
     first = film.streams.video[0]
     start = (first.start_time or 0) * first.time_base             # a recording need not begin at 0, OpenCV's does
     inputs = silent.streams.video[0], film.streams.audio[0]
-    images, sound = outputs = [mixed.add_stream_from_template(s) for s in inputs]
+    outputs = [mixed.add_stream_from_template(s) for s in inputs]
     parts = [_packets(s, out, at, seconds) for s, out, at in zip(inputs, outputs, (0, start))]
     heard = 0
     for _, out, packet in heapq.merge(*parts, key=lambda p: p[0]):
         packet.stream = out
         mixed.mux(packet)
-        heard += out is sound
+        heard += out is outputs[1]
     return heard
 
 # %% ../../nbs/inference/06_frames.ipynb #cb7cade9

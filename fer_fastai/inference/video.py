@@ -127,7 +127,7 @@ def _with_boxes(video, path, fps, uncertain, stack):
             stack.callback(writer.release)
             write = _paced(writer, fps)
         drawn = _draw(np.ascontiguousarray(image[..., ::-1]), seen, uncertain)
-        if drawn.shape[1::-1] != size: drawn = cv2.resize(drawn, size)         # a stream that came back in another
+        if drawn.shape[1::-1] != size: drawn = cv2.resize(drawn, size)         # a stream may come back so
         write(t, drawn)
         yield t, image, seen
 

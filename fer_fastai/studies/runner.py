@@ -48,9 +48,10 @@ class Lab:
         self.plain, self.faces = faces, with_validation(faces)
         self.out, self.source = Path(out), source
         self.epochs, self.minutes = epochs, minutes
-        self.asked = dict(epochs=epochs, minutes=minutes)
         self.progress, self.say = progress, say
 
+    @property
+    def asked(self): return dict(epochs=self.epochs, minutes=self.minutes)         # the budget, for the records
     def folder(self, key): return self.out/key
     def file(self, key): return self.out/f'{key}.json'
     def done(self, key): return self.file(key).exists()
@@ -72,7 +73,6 @@ def write(self:Lab,
     "Write the record of a trial; then it is done."
     head = dict(family=trial.study, name=trial.name, seed=trial.seed, needs=list(trial.needs), asked=self.asked)
     write_json(self.file(trial.key), head | said)
-
 
 # %% ../../nbs/studies/00_runner.ipynb #f72d4314
 @patch

@@ -94,20 +94,23 @@ def load_teachers(
     return [(model, face_input(spec)) for model, spec in loaded]
 
 # %% ../../nbs/training/06_setup.ipynb #16aaccf0
+def _kept_aside(spec, recipe):
+    "Did a model keep aside all faces that validate here? Not known of files of earlier versions."
+    share, seed = spec.get('split', (0., None))
+    return seed == recipe.seed and share >= recipe.valid_pct
+
 def seen_before(
     recipe:Recipe, # with a model in `pretrained`, or with `teachers`
     faces:FaceSet, # that it is trained on
 )->list: # of names
     "The models of a recipe that may have learned from faces which validate here: same faces, another split."
-    if (faces.table.usage == 'Validation').any(): return []      # a given split is a part of the faces' fingerprint
     start = [recipe.pretrained] if isinstance(recipe.pretrained, str) else []
-    names, data = [*start, *teacher_files(recipe)], ''
-    def other(name):
-        spec = load_model(None if name == 'fer2013' else name)[1]
-        share, seed = spec.get('split', (0., None))              # unknown in files of earlier versions
-        return spec['data'] == data and not (seed == recipe.seed and share >= recipe.valid_pct)
-    if names: data = faces.fingerprint
-    return [Path(name).name for name in names if other(name)]
+    names = [*start, *teacher_files(recipe)]
+    given = (faces.table.usage == 'Validation').any()            # such a split is a part of the faces' fingerprint
+    if given or not names: return []
+    data, specs = faces.fingerprint, [load_model(None if name == 'fer2013' else name)[1] for name in names]
+    known = [spec['data'] == data and not _kept_aside(spec, recipe) for spec in specs]
+    return [Path(name).name for name, so in zip(names, known) if so]
 
 # %% ../../nbs/training/06_setup.ipynb #9110d667
 def metadata_for(
